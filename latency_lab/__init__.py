@@ -1,0 +1,1 @@
+"""latency_lab: replay, measure and prove."""

@@ -1,0 +1,1 @@
+"""rtinfer: deterministic, low-latency inference for robot control."""

@@ -1,0 +1,212 @@
+"""The real-time core: static plan, loops, watchdog, transports. One extension, no Python in the tick."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# --- plan ------------------------------------------------------------------
+
+@final
+class Plan:
+    def __init__(
+        self,
+        weights: bytes,
+        arena_bytes: int,
+        ops: Sequence[tuple[str, Sequence[int], Sequence[float]]],
+        state: Sequence[tuple[int, int, int]],
+    ) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def block_bytes(self) -> int: ...
+    @property
+    def weights_bytes(self) -> int: ...
+    def view(self, offset: int, count: int) -> NDArray[np.float32]: ...
+    def run(self) -> None: ...
+    def accept_state(self) -> None: ...
+    def reset_state(self) -> None: ...
+    def bench(self, iterations: int) -> NDArray[np.int64]: ...
+
+def plan_functions() -> dict[str, dict[str, int]]: ...
+
+# --- what a service is made of ---------------------------------------------
+
+class MissStep:
+    """One step of a group's miss behaviour. do: 0 hold_last, 1 hold_measured, 2 decelerate, 3 damp,
+    4 default_pose, 5 zero. ticks: how long, -1 = until a good tick. rate: units/s; kd: damping gain."""
+
+    do: int
+    ticks: int
+    rate: float
+    kd: float
+    def __init__(self, do: int, ticks: int = -1, rate: float = 0.0, kd: float = 0.0) -> None: ...
+
+class GroupSpec:
+    """One action group. kind: 0 position, 1 velocity, 2 torque. output_offset: byte offset of its first
+    value in the plan's block. Lists are `size` long; an unlimited bound is +-inf. over: 0 clip, 1 refuse."""
+
+    name: str
+    kind: int
+    size: int
+    output_offset: int
+    scale: list[float]
+    default_pose: list[float]
+    min: list[float]
+    max: list[float]
+    rate: list[float]
+    over: int
+    kp: list[float]
+    kd: list[float]
+    on_miss: list[MissStep]
+    measured_source: int  # index into ServiceSpec.sources, -1: none
+    measured_start: int  # index of the first value within the source's concatenated fields
+    def __init__(self) -> None: ...
+
+class TermSpec:
+    """One observation term: `size` values of source `source` from index `start`, to block offset `offset`."""
+
+    source: int
+    start: int
+    size: int
+    offset: int
+    def __init__(self, source: int, start: int, size: int, offset: int) -> None: ...
+
+class SourceSpec:
+    """One observation source. fields: (name, number of float32 values) in order. stamp: 0 sender, 1 receive."""
+
+    name: str
+    endpoint: str
+    fields: list[tuple[str, int]]
+    stamp: int
+    max_age_ns: int
+    def __init__(self) -> None: ...
+
+class LoopSpec:
+    """One loop. guard_ns -1: automatic. core -1: not pinned. arm: 0 manual, 1 auto."""
+
+    name: str
+    period_ns: int
+    deadline_ns: int
+    guard_ns: int
+    core: int
+    arm: int
+    degraded_after: int
+    safe_after: int
+    recovery_ticks: int
+    blend_ticks: int
+    terms: list[TermSpec]
+    groups: list[GroupSpec]
+    def __init__(self) -> None: ...
+
+class SinkSpec:
+    """One ZeroMQ output of a loop. topic and payload are templates encoded by rtinfer.wire; offsets maps a
+    patched field ("seq", "tick", "stamp_ns", ... see rtinfer.wire.ActionTemplate) to its byte offset."""
+
+    loop: int
+    endpoint: str
+    topic: bytes
+    payload: bytes
+    offsets: dict[str, int]
+    lease_ns: int
+    def __init__(self) -> None: ...
+
+class EngineFault:
+    """The engine is slow: ticks in [first_tick, first_tick + ticks) each take `delay_ns` longer."""
+
+    first_tick: int
+    ticks: int
+    delay_ns: int
+    def __init__(self, first_tick: int, ticks: int, delay_ns: int) -> None: ...
+
+class ServiceSpec:
+    name: str
+    runtime_dir: str  # absolute, exists, 0700
+    control_endpoint: str  # ipc://...
+    epoch: int  # random u64 of this start
+    boot_id: bytes  # 16 bytes
+    libzmq: str  # path for dlopen
+    sources: list[SourceSpec]
+    loops: list[LoopSpec]
+    sinks: list[SinkSpec]
+    engine_faults: list[EngineFault]
+    egress_spin_ns: int
+    keep_without_supervisor: bool
+    ready_fd: int  # written: "ready\n" or "error: <sentence>\n"; then closed. -1: none
+    supervisor_fd: int  # read end of a pipe that the supervisor holds open; -1: none
+    def __init__(self) -> None: ...
+
+def serve(spec: ServiceSpec, plans: Sequence[Plan]) -> str:
+    """Runs the loop process until SIGTERM (or the supervisor's loss, if so configured). "" or why it failed.
+
+    The calling thread parks in native code without the GIL; no bytecode runs until this returns.
+    Writes runtime_dir/<loop>.loop (see LoopState) for the supervisor.
+    """
+
+# --- watching a service -----------------------------------------------------
+
+@final
+class LoopState:
+    """Read-only view of runtime_dir/<loop>.loop, also after the loop process died. Raises ValueError."""
+
+    def __init__(self, path: str) -> None: ...
+    def drain(self) -> NDArray[Any]:
+        """Tick records complete since the last call (structured array, see rtinfer.records.TICK_RECORD)."""
+    @property
+    def dropped(self) -> int:
+        """Records overwritten before they were drained."""
+    def status(self) -> dict[str, Any]:
+        """health, latched_stop, armed, best_effort, tick, counters {name: n}, sources {name: {reason: n}},
+        recoveries [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], pid, epoch, engine..."""
+
+def tick_record_layout() -> list[tuple[str, str, int]]:
+    """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against it."""
+
+# --- one loop under the virtual clock ----------------------------------------
+
+@final
+class VirtualLoop:
+    """The loop of `spec` on a virtual clock, single-threaded and deterministic: same input, same bytes."""
+
+    def __init__(
+        self, loop: LoopSpec, sources: Sequence[SourceSpec], plan: Plan, t0_ns: int = 0
+    ) -> None: ...
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def tick(self) -> int:
+        """The next tick to run."""
+    def observe(
+        self, source: int, epoch: int, seq: int, stamp_ns: int, values: NDArray[np.float32]
+    ) -> str:
+        """Offers an observation as ingress would: "" when taken, else the reason it was dropped."""
+    def command(self, verb: str) -> str:
+        """arm | stop | reset: "" or why it was refused."""
+    def step(
+        self,
+        wakeup_ns: int = 0,
+        engine_ns: int = 0,
+        tick_runs: bool = True,
+        watchdog_wakeup_ns: int = 0,
+        watchdog_runs: bool = True,
+    ) -> int:
+        """Runs one tick: the tick thread wakes `wakeup_ns` late and its engine takes `engine_ns` of virtual
+        time. Returns the number of actions committed for it (0 or 1)."""
+    def action(self) -> dict[str, Any] | None:
+        """The committed action: tick, origin, flags, stamp_ns, position/velocity/kp/kd/torque, sources."""
+    def records(self) -> NDArray[Any]: ...
+    def status(self) -> dict[str, Any]: ...
+    @property
+    def engine_wall_ns(self) -> int:
+        """Measured wall time of the last engine run."""
+
+# --- the wire, for tests and fuzzing ------------------------------------------
+
+def check_observation(
+    spec: SourceSpec, boot_id: bytes, topic: bytes, payload: bytes, now_ns: int
+) -> tuple[str, dict[str, Any]]:
+    """Decodes one frame as ingress does: ("", {epoch, seq, stamp_ns, values}) or (reason, {})."""
+
+def now_ns() -> int:
+    """CLOCK_MONOTONIC."""
