@@ -15,6 +15,7 @@ PYTHON_LAYERS = {
     "wire": 1,
     "manifest": 1,
     "records": 1,
+    "safetensors": 1,
     "engines": 2,
     "build": 3,
     "service": 4,
