@@ -16,7 +16,7 @@ endif
 # Everything that the extension is built from: a change there rebuilds it.
 NATIVE := $(wildcard CMakeLists.txt kernels/CMakeLists.txt graphs/CMakeLists.txt rtinfer/native/CMakeLists.txt) \
           $(shell find kernels graphs rtinfer/native \( -name '*.cpp' -o -name '*.hpp' \) 2>/dev/null)
-CXX_FILES = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
+CXX_FILES = $(shell find kernels graphs rtinfer tests bench clients \( -name '*.cpp' -o -name '*.hpp' \) 2>/dev/null)
 PY_PARTS := rtinfer latency_lab tests bench examples tools
 
 .PHONY: help
