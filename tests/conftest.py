@@ -1,0 +1,18 @@
+"""Fixtures that several parts of the tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of third-party inputs, which the repository does not hold."""
+    root = Path(__file__).resolve().parents[1]
+    path = Path(os.environ.get("RTINFER_SHARED_DATA") or root.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"no shared data at {path}; RTINFER_SHARED_DATA names another place")
+    return path
