@@ -4,14 +4,14 @@ Offsets are bytes into one block = [weights | arena]. An op's integers cross to 
 its lists of sizes are preceded by their common length (`rank`).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from rtinfer.errors import CheckError
 from rtinfer.manifest import Axis, Name, canonical
 
-SCHEMA = 1
+SCHEMA: Final = 1
 # Names the summation orders of docs/numerics.md: the bytes an engine computes depend on it.
 NUMERICS = "rtinfer-1"
 

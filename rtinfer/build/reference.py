@@ -1,0 +1,102 @@
+"""The source model under another implementation: ONNX Runtime, or ONNX's reference evaluator."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from rtinfer.build.select import needed_names, needed_nodes
+from rtinfer.build.source import Model
+from rtinfer.build.vectors import Feed, Shapes
+
+# Relative size of a disturbance: two units in the last place of a float32.
+DISTURBANCE = 2.0**-22
+
+
+class Reference:
+    """Runs the nodes that `outputs` need, with the shapes of the plan."""
+
+    def __init__(
+        self, model: Model, shapes: Shapes, outputs: Sequence[str], state: Mapping[str, str]
+    ) -> None:
+        self._outputs = list(outputs)
+        self._state = dict(state)
+        self._state_shapes = {name: shapes[name] for name in state}
+        self._proto = _needed_part(model, shapes, self._outputs)
+        self.label, self._run = _session(self._proto)
+
+    def run(self, feeds: Sequence[Feed]) -> list[Feed]:
+        """All outputs, those that carry a state included, for a sequence that starts at zeros."""
+        state = {name: np.zeros(shape, np.float32) for name, shape in self._state_shapes.items()}
+        results = []
+        for feed in feeds:
+            found = dict(zip(self._outputs, self._run(self._outputs, feed | state), strict=True))
+            state = {name: found[output] for name, output in self._state.items()}
+            results.append(found)
+        return results
+
+    def disturbed(self, seed: int) -> "Reference":
+        """The same model with each of its constants moved by about one unit in the last place.
+
+        Scalars stay: an exponent or an epsilon is exact.
+        """
+        other = object.__new__(Reference)
+        other.__dict__.update(self.__dict__)
+        other._proto = onnx.ModelProto()
+        other._proto.CopyFrom(self._proto)
+        random = np.random.default_rng(seed)
+        constants = [a.t for n in other._proto.graph.node for a in n.attribute if a.HasField("t")]
+        for tensor in [*other._proto.graph.initializer, *constants]:
+            if tensor.data_type == onnx.TensorProto.FLOAT:
+                values = onnx.numpy_helper.to_array(tensor)
+                if values.size > 1:
+                    moved = onnx.numpy_helper.from_array(disturb(values, random), tensor.name)
+                    tensor.CopyFrom(moved)
+        other.label, other._run = _session(other._proto)
+        return other
+
+
+def disturb(values: Any, random: np.random.Generator) -> Any:
+    """float32 values, each moved up or down by DISTURBANCE relative to its size."""
+    signs = random.choice((-1.0, 1.0), size=values.shape)
+    return (values * (1.0 + DISTURBANCE * signs)).astype(np.float32)
+
+
+def _needed_part(model: Model, shapes: Shapes, outputs: Sequence[str]) -> Any:
+    names = needed_names(model, outputs)
+    graph = model.proto.graph
+    known = {value.name: value for value in graph.output}
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]
+    results = []
+    for name in outputs:
+        kind = known[name].type.tensor_type.elem_type
+        results.append(onnx.helper.make_tensor_value_info(name, kind, None))
+    part = onnx.helper.make_graph(
+        needed_nodes(model, outputs),
+        "policy",
+        inputs,
+        results,
+        [tensor for tensor in graph.initializer if tensor.name in names],
+    )
+    proto = onnx.helper.make_model(part, opset_imports=model.proto.opset_import)
+    proto.ir_version = max(4, min(model.proto.ir_version, 10))
+    return proto
+
+
+def _session(proto: Any) -> tuple[str, Any]:
+    try:
+        import onnxruntime
+    except ImportError:
+        evaluator = onnx.reference.ReferenceEvaluator(proto)
+        return f"onnx.reference {onnx.__version__}", evaluator.run
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return f"onnxruntime {onnxruntime.__version__}", session.run
