@@ -1,0 +1,281 @@
+// The life of a service: check, map, bind, warm up, start, wait, stop in the safe action, join.
+#include "rtinfer/native/service.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include "rtinfer/native/egress.hpp"
+#include "rtinfer/native/fault_engine.hpp"
+#include "rtinfer/native/ingress.hpp"
+#include "rtinfer/native/loop_plan.hpp"
+#include "rtinfer/native/realtime.hpp"
+#include "rtinfer/native/threads.hpp"
+
+namespace rtinfer::rt {
+namespace {
+
+constexpr int64_t kStartDelay_ns = 20'000'000;  // from ready to tick 0
+constexpr int kWarmUpRuns = 20;
+
+// SIGUSR1 only ends a sleep; its handler has nothing to do.
+void end_sleep(int) {}
+
+class Service {
+ public:
+  Service(const ServiceSpec& spec, const std::vector<Engine>& engines);
+  ~Service();
+  void run();
+
+ private:
+  void check() const;
+  void take_rights();
+  void leave_tick_cores() const;
+  void map_sources();
+  void map_loop(const LoopSpec& spec, Engine engine);
+  void warm_up();
+  void start();
+  void wait_for_the_end();
+  void stop_safely();
+  void join();
+  void say(const std::string& line) const;
+
+  const ServiceSpec& spec_;
+  ServiceParts parts_;
+  std::vector<std::unique_ptr<FaultEngine>> faults_;
+  ZmqApi api_{};
+  int wake_fd_ = -1;
+  int signal_fd_ = -1;
+  int latency_fd_ = -1;
+  std::optional<Egress> egress_;
+  std::optional<Ingress> ingress_;
+  std::vector<std::thread> sleepers_;  // tick threads and watchdogs
+  std::vector<std::thread> others_;
+};
+
+Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines) : spec_(spec) {
+  parts_.spec = &spec;
+  check();
+  if (engines.size() != spec.loops.size())
+    throw std::invalid_argument("each loop needs one engine");
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread made from here on
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  signal_fd_ = signalfd(-1, &end, SFD_CLOEXEC);
+  wake_fd_ = eventfd(0, EFD_CLOEXEC);
+  struct sigaction action{};
+  action.sa_handler = end_sleep;
+  sigaction(SIGUSR1, &action, nullptr);
+
+  api_ = ZmqApi::load(spec.libzmq);
+  take_rights();
+  map_sources();
+  for (size_t i = 0; i < spec.loops.size(); ++i) map_loop(spec.loops[i], engines[i]);
+  egress_.emplace(parts_, api_);
+  ingress_.emplace(parts_, api_, wake_fd_);
+  warm_up();
+}
+
+Service::~Service() {
+  for (const int fd : {wake_fd_, signal_fd_, latency_fd_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void Service::check() const {
+  if (spec_.loops.empty()) throw std::invalid_argument("a service needs at least one loop");
+  if (spec_.boot_id.size() != 16) throw std::invalid_argument("the boot id needs 16 bytes");
+  for (const SinkSpec& sink : spec_.sinks) {
+    if (sink.loop < 0 || sink.loop >= static_cast<int64_t>(spec_.loops.size())) {
+      throw std::invalid_argument("sink " + sink.endpoint + " names no loop");
+    }
+  }
+}
+
+// Asks for what real time needs; goes on without, and says so in every result.
+void Service::take_rights() {
+  leave_tick_cores();
+  parts_.fifo = set_fifo(kIngressPriority);
+  set_other();  // the main thread only waits; each thread asks for its own class
+  const bool locked = lock_memory();
+  latency_fd_ = hold_cpu_latency();
+  sharpen_timers();
+  parts_.fifo = parts_.fifo && locked;
+}
+
+// Everything but the tick threads lives on the cores that no tick thread has, if there are any.
+void Service::leave_tick_cores() const {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  sched_getaffinity(0, sizeof(allowed), &allowed);
+  cpu_set_t others = allowed;
+  for (const LoopSpec& loop : spec_.loops) {
+    if (loop.core < 0) continue;
+    const auto core = static_cast<size_t>(loop.core);
+    if (core >= CPU_SETSIZE || !CPU_ISSET(core, &allowed)) {
+      throw std::invalid_argument("loop '" + loop.name + "': core " + std::to_string(loop.core) +
+                                  " is not among the cores this process may use");
+    }
+    CPU_CLR(core, &others);
+  }
+  if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof(others), &others);
+}
+
+void Service::map_sources() {
+  for (const SourceSpec& source : spec_.sources) {
+    const std::string path = spec_.runtime_dir + "/" + source.name + ".source";
+    parts_.source_mappings.push_back(
+        std::make_unique<SharedFile>(SharedFile::create(path, source_file_bytes(source))));
+    auto* file = static_cast<SourceFile*>(parts_.source_mappings.back()->data());
+    init_source_file(*file, source);
+    parts_.sources.push_back(file);
+  }
+}
+
+void Service::map_loop(const LoopSpec& spec, Engine engine) {
+  auto loop = std::make_unique<ServiceLoop>();
+  loop->spec = &spec;
+  loop->plan = make_loop_plan(spec, spec_.sources, engine.block_bytes);
+  loop->plan.best_effort = !parts_.fifo;
+  for (size_t i = 0; i < parts_.sources.size(); ++i) {
+    loop->plan.sources[i].mailbox = mailbox_of(*parts_.sources[i]);
+  }
+  const std::string path = spec_.runtime_dir + "/" + spec.name + ".loop";
+  loop->mapping = std::make_unique<SharedFile>(SharedFile::create(path, sizeof(LoopFile)));
+  loop->file = static_cast<LoopFile*>(loop->mapping->data());
+  loop->file->pid = static_cast<uint32_t>(getpid());
+  loop->file->epoch = spec_.epoch;
+  std::memcpy(loop->file->boot_id, spec_.boot_id.data(), sizeof(loop->file->boot_id));
+  init_loop_file(*loop->file, spec, spec_.sources, loop->plan);
+  loop->engine = engine;
+  if (!spec_.engine_faults.empty()) {
+    faults_.push_back(std::make_unique<FaultEngine>(engine, spec_.engine_faults, *loop->file));
+    loop->engine = faults_.back()->engine();
+  }
+  parts_.loops.push_back(std::move(loop));
+}
+
+// Touches weights and code paths. No run is accepted, so recurrent state stays at zero.
+void Service::warm_up() {
+  for (auto& loop : parts_.loops) {
+    for (int i = 0; i < kWarmUpRuns; ++i) loop->engine.run(loop->engine.self);
+    loop->engine.reset(loop->engine.self);
+  }
+}
+
+void Service::run() {
+  start();
+  say("ready");
+  wait_for_the_end();
+  stop_safely();
+  join();
+}
+
+void Service::start() {
+  const int64_t t0 = monotonic_ns() + kStartDelay_ns;
+  for (auto& loop : parts_.loops) {
+    loop->plan.grid.t0_ns = t0;
+    loop->file->t0_ns = t0;
+  }
+  others_.emplace_back([this] {
+    name_thread("rtinfer-egress");
+    touch_stack();
+    if (parts_.fifo) set_fifo(kEgressPriority);
+    egress_->run();
+  });
+  others_.emplace_back([this] {
+    name_thread("rtinfer-ingress");
+    touch_stack();
+    if (parts_.fifo) set_fifo(kIngressPriority);
+    ingress_->run();
+  });
+  for (auto& loop : parts_.loops) {
+    ServiceLoop* one = loop.get();
+    sleepers_.emplace_back([this, one] { watchdog_thread(parts_, *one); });
+    sleepers_.emplace_back([this, one] { tick_thread(parts_, *one); });
+  }
+}
+
+void Service::wait_for_the_end() {
+  pollfd items[2] = {{signal_fd_, POLLIN, 0}, {spec_.supervisor_fd, POLLIN, 0}};
+  while (true) {
+    const nfds_t count = items[1].fd >= 0 ? 2 : 1;
+    if (poll(items, count, -1) < 0) continue;
+    if ((items[0].revents & POLLIN) != 0) return;
+    if (count == 2 && items[1].revents != 0) {
+      // The supervisor is gone. The loop keeps its cadence unless the configuration says otherwise.
+      if (!spec_.keep_without_supervisor) return;
+      items[1].fd = -1;
+    }
+  }
+}
+
+// Each armed loop sends one safe action before its threads end.
+void Service::stop_safely() {
+  int64_t longest = 0;
+  for (auto& loop : parts_.loops) {
+    loop->file->stop_now.store(1, std::memory_order_relaxed);         // partner: TickCore::publish
+    loop->file->requests.fetch_or(kStop, std::memory_order_release);  // partner: WatchdogCore::act
+    longest = std::max(longest, loop->spec->period_ns);
+  }
+  const int64_t give_up = monotonic_ns() + 3 * longest + 100'000'000;
+  for (auto& loop : parts_.loops) {
+    Action last;
+    while (monotonic_ns() < give_up) {
+      const bool armed = loop->file->armed_from.load(std::memory_order_acquire) != kNever;
+      if (!armed && loop->file->latched_stop.load(std::memory_order_relaxed) != 0) break;
+      if (read_committed(loop->file->commits, loop->file->value_count, last) &&
+          (last.flags & kStopped) != 0 &&
+          loop->file->send_done.load(std::memory_order_acquire) >= last.tick) {  // partner: egress
+        break;
+      }
+      sleep_until_ns(monotonic_ns() + 500'000);
+    }
+  }
+}
+
+void Service::join() {
+  parts_.exit.store(true, std::memory_order_release);  // partner: every thread's loop
+  for (std::thread& thread : sleepers_) {
+    pthread_kill(thread.native_handle(), SIGUSR1);
+    thread.join();
+  }
+  parts_.committed.notify();
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
+  for (std::thread& thread : others_) thread.join();
+}
+
+void Service::say(const std::string& line) const {
+  if (spec_.ready_fd < 0) return;
+  const std::string text = line + "\n";
+  [[maybe_unused]] const ssize_t written = write(spec_.ready_fd, text.data(), text.size());
+  close(spec_.ready_fd);
+}
+
+}  // namespace
+
+std::string serve(const ServiceSpec& spec, const std::vector<Engine>& engines) {
+  try {
+    Service(spec, engines).run();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace rtinfer::rt

@@ -1,0 +1,37 @@
+// What the threads of one service share: files, plans, flags. Made before any of them starts.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "rtinfer/native/loop_core.hpp"
+#include "rtinfer/native/notifier.hpp"
+#include "rtinfer/native/shared_file.hpp"
+#include "rtinfer/native/spec.hpp"
+
+namespace rtinfer::rt {
+
+// One loop of the service.
+struct ServiceLoop {
+  const LoopSpec* spec = nullptr;
+  LoopPlan plan;
+  std::unique_ptr<SharedFile> mapping;
+  LoopFile* file = nullptr;
+  Engine engine;
+};
+
+struct ServiceParts {
+  const ServiceSpec* spec = nullptr;
+  bool fifo = false;  // SCHED_FIFO is granted
+  std::vector<std::unique_ptr<SharedFile>> source_mappings;
+  std::vector<SourceFile*> sources;
+  std::vector<std::unique_ptr<ServiceLoop>> loops;
+  Notifier committed;
+  // Each thread looks at it when it wakes. partner: Service::stop
+  std::atomic<bool> exit{false};
+  // What sending takes at worst, as egress sees it. partner: the watchdog's guard
+  std::atomic<int64_t> send_tail_ns{0};
+};
+
+}  // namespace rtinfer::rt

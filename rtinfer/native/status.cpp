@@ -1,0 +1,83 @@
+// The status of a service as JSON. Called by the ingress thread only.
+#include <cstdio>
+#include <string>
+
+#include "rtinfer/native/ingress.hpp"
+#include "rtinfer/native/names.hpp"
+
+namespace rtinfer::rt {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
+      out += escape;
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+class Object {
+ public:
+  Object& raw(const std::string& key, const std::string& value) {
+    body_ += (body_.empty() ? "" : ",") + quoted(key) + ":" + value;
+    return *this;
+  }
+  Object& text(const std::string& key, const std::string& value) { return raw(key, quoted(value)); }
+  Object& number(const std::string& key, uint64_t value) { return raw(key, std::to_string(value)); }
+  Object& flag(const std::string& key, bool value) { return raw(key, value ? "true" : "false"); }
+  std::string str() const { return "{" + body_ + "}"; }
+
+ private:
+  std::string body_;
+};
+
+std::string source_status(const SourceFile& file) {
+  Object drops;
+  for (size_t i = 1; i < kDrops; ++i) drops.number(kDropNames[i], file.dropped[i].get());
+  Object source;
+  source.number("received", file.received.get()).number("accepted", file.accepted.get());
+  source.number("skipped", file.skipped.get()).number("gaps", file.gaps.get());
+  source.number("restarts", file.restarts.get()).number("budget", file.budget.get());
+  return source.raw("dropped", drops.str()).str();
+}
+
+std::string loop_status(const LoopFile& file) {
+  Object origins, reasons;
+  for (size_t i = 0; i < kOrigins; ++i) origins.number(kOriginNames[i], file.by_origin[i].get());
+  for (size_t i = 1; i < kReasons; ++i) reasons.number(kReasonNames[i], file.by_reason[i].get());
+  const auto health = file.health.load(std::memory_order_relaxed);
+  Object loop;
+  loop.text("health", kHealthNames[health % kHealths]);
+  loop.flag("armed", file.armed_from.load(std::memory_order_relaxed) != kNever);
+  loop.flag("stopped", file.latched_stop.load(std::memory_order_relaxed) != 0);
+  loop.flag("best_effort", file.best_effort != 0);
+  loop.number("tick", file.watch_done.load(std::memory_order_relaxed));
+  loop.number("period_ns", static_cast<uint64_t>(file.period_ns));
+  loop.number("lost", file.lost.get()).number("skipped", file.skipped.get());
+  loop.number("late_results", file.late_results.get()).number("clipped", file.clipped.get());
+  loop.number("sent", file.sent.get()).number("unsent", file.unsent.get());
+  loop.number("recoveries", file.recoveries_total.get());
+  return loop.raw("origins", origins.str()).raw("misses", reasons.str()).str();
+}
+
+}  // namespace
+
+std::string status_json(const ServiceParts& parts) {
+  Object loops, sources, service;
+  for (const auto& loop : parts.loops) loops.raw(loop->spec->name, loop_status(*loop->file));
+  for (size_t i = 0; i < parts.sources.size(); ++i) {
+    sources.raw(parts.spec->sources[i].name, source_status(*parts.sources[i]));
+  }
+  service.text("name", parts.spec->name).number("pid", parts.loops.front()->file->pid);
+  service.number("epoch", parts.spec->epoch);
+  return service.raw("loops", loops.str()).raw("sources", sources.str()).str();
+}
+
+}  // namespace rtinfer::rt

@@ -1,0 +1,72 @@
+// Tick and watchdog: sleep to an absolute time on the grid, act, look for the next.
+#include "rtinfer/native/threads.hpp"
+
+#include <algorithm>
+
+#include "rtinfer/native/guard.hpp"
+#include "rtinfer/native/loop_plan.hpp"
+#include "rtinfer/native/realtime.hpp"
+
+namespace rtinfer::rt {
+namespace {
+
+constexpr int64_t kLeastGuard_ns = 50'000;
+
+void prepare_thread(const ServiceParts& parts, const char* name, int priority) noexcept {
+  name_thread(name);
+  touch_stack();
+  if (parts.fifo) set_fifo(priority);
+}
+
+// A running p99.9 of the watchdog's own wake-up and of what sending takes after it.
+RT_TICK int64_t guard_ns(const LoopSpec& spec, const RunningTail& wakeup,
+                         int64_t send_tail) noexcept {
+  if (spec.guard_ns >= 0) return spec.guard_ns;
+  const int64_t tail = wakeup.p999_ns();
+  if (tail == 0) return initial_guard_ns(spec);
+  return std::clamp<int64_t>(tail + send_tail, kLeastGuard_ns, spec.deadline_ns / 4);
+}
+
+}  // namespace
+
+void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
+  const MonotonicClock clock;
+  const Grid& grid = loop.plan.grid;
+  const int64_t budget_ns = loop.plan.deadline_ns - initial_guard_ns(*loop.spec);
+  TickCore core(loop.plan, *loop.file, loop.engine, clock);
+  if (loop.spec->core >= 0) pin_to(loop.spec->core);
+  prepare_thread(parts, "rtinfer-tick", kTickPriority);
+
+  uint64_t done = 0;
+  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::stop
+    const uint64_t tick = grid.after(done, clock.now_ns(), budget_ns);
+    if (tick > done + 1) core.record_skipped(done + 1, tick - 1);
+    sleep_until_ns(grid.scheduled_ns(tick));
+    if (core.begin(tick) && core.finish()) parts.committed.notify();
+    done = tick;
+  }
+}
+
+void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
+  const MonotonicClock clock;
+  const Grid& grid = loop.plan.grid;
+  WatchdogCore core(loop.plan, *loop.file, clock);
+  RunningTail wakeup;
+  prepare_thread(parts, "rtinfer-watch", kWatchdogPriority);
+
+  uint64_t handled = 0;
+  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::stop
+    // partner: egress; a guard that is one send older does no harm.
+    const int64_t send_tail = parts.send_tail_ns.load(std::memory_order_relaxed);
+    const int64_t guard = guard_ns(*loop.spec, wakeup, send_tail);
+    const int64_t offset = loop.plan.deadline_ns - guard;
+    const uint64_t tick = std::max(handled + 1, grid.due(clock.now_ns() - offset));
+    const int64_t target = grid.scheduled_ns(tick) + offset;
+    sleep_until_ns(target);
+    wakeup.add(clock.now_ns() - target);
+    if (core.act(tick, target, guard)) parts.committed.notify();
+    handled = tick;
+  }
+}
+
+}  // namespace rtinfer::rt
