@@ -46,6 +46,7 @@ REASONS = (
     "stopped",
     "lost",
     "engine_error",
+    "restart",
 )
 POLICY_ORIGINS = (1, 2)  # policy, chunk
 FLAG_GOOD = 1

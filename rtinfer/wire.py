@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from rtinfer.errors import UsageError
 
 SCHEMA = 1
 CLOCK_MONOTONIC = 1
@@ -159,6 +161,35 @@ def decode_action(payload: bytes) -> ActionMessage:
         if not size or size % 4 or any(length not in (0, size) for length in channels):
             raise WireError("shape", f"group {group.name} has channels of {channels} bytes")
     return message
+
+
+def flat_values(
+    sizes: Mapping[str, int], values: Mapping[str, ArrayLike] | ArrayLike
+) -> NDArray[np.float32]:
+    """All fields of a source one after another, from values by field or already so.
+
+    Raises UsageError for a missing or unknown field and for a wrong number of values.
+    """
+    if isinstance(values, Mapping):
+        if values.keys() != sizes.keys():
+            raise UsageError(f"fields {list(values)}: expected {list(sizes)}")
+        parts = {name: _flat(f"field {name!r}", values[name]) for name in sizes}
+        for name, part in parts.items():
+            if part.size != sizes[name]:
+                raise UsageError(f"field {name!r}: {part.size} values: expected {sizes[name]}")
+        return np.concatenate(list(parts.values()))
+    flat = _flat("values", values)
+    total = sum(sizes.values())
+    if flat.size != total:
+        raise UsageError(f"{flat.size} values: expected {total}, all fields of the source")
+    return flat
+
+
+def _flat(what: str, values: ArrayLike) -> NDArray[np.float32]:
+    try:
+        return np.ascontiguousarray(values, np.float32).ravel()
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{what}: {error}: expected float32 numbers") from None
 
 
 def floats(data: bytes) -> NDArray[np.float32]:

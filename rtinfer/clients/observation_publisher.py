@@ -8,11 +8,11 @@ from types import TracebackType
 
 import numpy as np
 import zmq
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from rtinfer import wire
-from rtinfer.clients.host import boot_id, now_ns
 from rtinfer.errors import UsageError
+from rtinfer.host import boot_id, now_ns
 
 # A few messages only: a service that does not keep up gets the newest later, not a long queue.
 SEND_QUEUE = 8
@@ -37,6 +37,7 @@ class ObservationPublisher:
         self.fields = dict(fields)
         self.epoch = secrets.randbits(64)
         self.seq = 0
+        self._ends = np.cumsum(list(self.fields.values()))[:-1]
         self._boot_id = boot_id()
         self._topic = source.encode()
         self._context = zmq.Context()
@@ -58,7 +59,8 @@ class ObservationPublisher:
         values: float32 values by field, or one array of all fields one after another.
         stamp_ns: when they were measured, CLOCK_MONOTONIC; now unless given.
         """
-        arrays = self._by_field(values)
+        flat = wire.flat_values(self.fields, values)
+        arrays = dict(zip(self.fields, np.split(flat, self._ends), strict=True))
         stamp = now_ns() if stamp_ns is None else stamp_ns
         self.seq += 1
         payload = wire.encode_observation(self.epoch, self._boot_id, self.seq, stamp, arrays)
@@ -80,23 +82,3 @@ class ObservationPublisher:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _by_field(
-        self, values: Mapping[str, ArrayLike] | ArrayLike
-    ) -> dict[str, NDArray[np.float32]]:
-        if not isinstance(values, Mapping):
-            flat = np.asarray(values, np.float32).ravel()
-            total = sum(self.fields.values())
-            if flat.size != total:
-                raise UsageError(f"{flat.size} values: expected {total}, all fields of the source")
-            ends = np.cumsum(list(self.fields.values()))[:-1]
-            return dict(zip(self.fields, np.split(flat, ends), strict=True))
-        if values.keys() != self.fields.keys():
-            raise UsageError(f"fields {list(values)}: expected {list(self.fields)}")
-        arrays = {name: np.asarray(values[name], np.float32).ravel() for name in self.fields}
-        for name, array in arrays.items():
-            if array.size != self.fields[name]:
-                raise UsageError(
-                    f"field {name!r}: {array.size} values: expected {self.fields[name]}"
-                )
-        return arrays

@@ -10,8 +10,8 @@ import zmq
 from numpy.typing import NDArray
 
 from rtinfer import wire
-from rtinfer.clients.host import boot_id, now_ns
 from rtinfer.errors import UsageError
+from rtinfer.host import boot_id, now_ns
 from rtinfer.wire import ActionFlags, WireError
 
 # About 2 s at 500 Hz: a client that sleeps longer finds old actions first, refused as expired.

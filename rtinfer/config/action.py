@@ -143,6 +143,13 @@ class GroupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
                 if step.do not in users:
                     raise place.refuse(key, value, f"no {key} with {step.do}")
                 check_values(place, key, value, above=0.0)
+        if step.do == "damp":
+            for key in ("kp", "kd") if self.kind == "position" else ("kd",):
+                if getattr(self, key) is None:
+                    expected = (
+                        f"the group's {key} to be set (with damp, gains travel in each action)"
+                    )
+                    raise place.refuse("do", step.do, expected)
         if step.do == "default_pose" and self.default_pose is None:
             raise place.refuse("do", step.do, "the group's default_pose to be set")
         if step.do == "zero" and self.kind == "position" and not step.i_know:

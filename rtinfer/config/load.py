@@ -110,6 +110,8 @@ def _translate(message: str, raw: dict[str, Any], file: str, into: type[Any]) ->
         return refusal(file, path or "the file", value, " or ".join(names) + match["bound"])
     if text.startswith("Invalid enum value"):
         return refusal(file, path, value, _one_of(kind))
+    if text.startswith("Invalid value") and (tags := _tags(kind)):
+        return refusal(file, path, value, "one of " + ", ".join(shown(tag) for tag in tags))
     return refusal(file, path or "the file", value, f"another value ({text})")
 
 
@@ -117,7 +119,7 @@ def _follow(value: Any, kind: Any, where: str) -> tuple[Any, Any]:
     """The raw value and the declared type at a decoder's path, as far as both can be followed."""
     for step in _STEP.finditer(where):
         if step[1] is not None:
-            kind = _field_type(kind, step[1])
+            kind = kind if _is_tag(kind, step[1]) else _field_type(kind, step[1])
             value = value.get(step[1]) if isinstance(value, dict) else None
         else:
             if step[2] is None:  # a table of any keys: the decoder does not say which one
@@ -151,6 +153,17 @@ def _field_type(kind: Any, key: str) -> Any:
 def _one_of(kind: Any) -> str:
     number = ["a number"] if float in get_args(kind) else []
     return "one of " + ", ".join([shown(choice) for choice in _choices(kind)] + number)
+
+
+def _is_tag(kind: Any, key: str) -> bool:
+    structs = [arg for arg in get_args(kind) if hasattr(arg, "__struct_config__")]
+    return any(struct.__struct_config__.tag_field == key for struct in structs)
+
+
+def _tags(kind: Any) -> list[str]:
+    """The tags of a union of tagged Structs, given the union or the name of their tag field."""
+    structs = [arg for arg in get_args(kind) if hasattr(arg, "__struct_config__")]
+    return [str(struct.__struct_config__.tag) for struct in structs]
 
 
 def _choices(kind: Any) -> list[str]:

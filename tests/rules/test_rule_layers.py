@@ -22,6 +22,7 @@ PYTHON_LAYERS = {
     "engines": 2,
     "build": 3,
     "service": 4,
+    "loop": 5,
     "clients": 5,
     "cli": 5,
 }

@@ -12,7 +12,7 @@ import zmq
 
 from rtinfer import wire
 from rtinfer.clients import ActionSubscriber, ObservationPublisher
-from rtinfer.clients.host import boot_id, now_ns
+from rtinfer.host import boot_id, now_ns
 from rtinfer.errors import UsageError
 
 GROUP = wire.ActionGroup("legs", "position", 3, ("position", "kp"))

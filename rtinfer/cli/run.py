@@ -1,0 +1,172 @@
+"""rtinfer run: starts a service, shows how it goes, ends it cleanly, sums it up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from rtinfer.errors import RtinferError
+
+DRAIN_S = 0.1
+LIVE_S = 0.5
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds `run` to the command line."""
+    parser = subparsers.add_parser(
+        "run",
+        help="serve a policy at its cadence",
+        description="Starts the service of a configuration and supervises it until SIGINT, "
+        "SIGTERM or --duration. Ends with a safe action and a summary. A second SIGINT kills it.",
+        epilog="example: rtinfer run robot.toml --duration 20",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", metavar="robot.toml", help="the service's configuration")
+    parser.add_argument("--duration", type=_seconds, metavar="S", help="end after S seconds")
+    parser.add_argument(
+        "--live", action="store_true", help="a status line, also where stdout is no terminal"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as one JSON document"
+    )
+    parser.add_argument(
+        "--faults", metavar="FILE", help="a TOML file of [[fault]] tables to inject on purpose"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 after a clean end, 1 when the loop died."""
+    from rtinfer.config import load_config
+    from rtinfer.service import Service
+    from rtinfer.service.faults import EngineSlow, FaultFile, SupervisorGil, load_faults
+    from rtinfer.service.summary import text
+
+    config = load_config(arguments.config)
+    faults = load_faults(arguments.faults) if arguments.faults else FaultFile()
+    rate_hz = config.loop[0].rate_hz
+    slow = [fault.slow_ticks(rate_hz) for fault in faults.fault if isinstance(fault, EngineSlow)]
+    stalls = [fault for fault in faults.fault if isinstance(fault, SupervisorGil)]
+    service = Service(
+        config, engine_faults=[(fault.first_tick, fault.ticks, fault.delay_ns) for fault in slow]
+    )
+    ends = _Ends()
+    try:
+        service.start()
+        _say(f"{config.name}: runs in {service.runtime_dir} (loop process {service.pid})")
+        live = arguments.live or (sys.stdout.isatty() and not arguments.json)
+        watch = _Watch(service, arguments.duration, live, arguments.json, stalls)
+        died = watch.until_the_end(ends)
+    except BaseException:
+        service.kill() if ends.kills else service.close()
+        raise
+    finally:
+        ends.restore()
+    service.kill() if ends.kills else service.close()
+    found = service.summary()
+    found["end"] = died or ("killed" if ends.kills else "clean")
+    print(json.dumps(found) if arguments.json else text(found), flush=True)
+    if died:
+        raise RtinferError(died)
+    return 0
+
+
+class _Ends:
+    """SIGINT and SIGTERM as they came: the first asks for the end, a second SIGINT kills."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.kills = False
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+
+    def restore(self) -> None:
+        """Gives the signals back to whom they belonged."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked.is_set() and number == signal.SIGINT:
+            self.kills = True
+        self.asked.set()
+
+
+class _Watch:
+    """The supervisor's own loop: drains records, shows the live line, makes its stalls."""
+
+    def __init__(
+        self, service: Any, duration_s: float | None, live: bool, quiet: bool, stalls: list[Any]
+    ) -> None:
+        self.service = service
+        self.duration_s = duration_s
+        self.live = live
+        self.out = sys.stderr if quiet else sys.stdout
+        self.stalls = sorted(stalls, key=lambda stall: float(stall.at_s))
+        self.start_s = time.monotonic()
+        self.shown_s = 0.0
+
+    def until_the_end(self, ends: _Ends) -> str:
+        """ "" after a clean end, else why the loop process died."""
+        from rtinfer.service.faults import hold_gil
+
+        terminated = False
+        while True:
+            for loop in self.service.config.loop:
+                self.service.drain(loop.name)
+            now_s = time.monotonic() - self.start_s
+            if self.duration_s is not None and now_s >= self.duration_s:
+                ends.asked.set()
+            if ends.kills:
+                self._end_line()
+                return ""
+            code = self.service.exit_code()
+            if code is not None:
+                self._end_line()
+                if terminated and code == 0:
+                    return ""
+                try:
+                    self.service.check()
+                except RtinferError as died:
+                    return str(died)
+            if ends.asked.is_set() and not terminated:
+                self.service.terminate()
+                terminated = True
+            if self.stalls and now_s >= self.stalls[0].at_s and not terminated:
+                hold_gil(self.stalls.pop(0).duration_ms)
+            if self.live and now_s - self.shown_s >= LIVE_S:
+                self.shown_s = now_s
+                self._show()
+            time.sleep(DRAIN_S)
+
+    def _show(self) -> None:
+        lines = [self.service.live_line(loop.name) for loop in self.service.config.loop]
+        line = "   ".join(lines)
+        end = "" if self.out.isatty() else "\n"
+        start = "\r\x1b[K" if self.out.isatty() else ""
+        print(f"{start}{line}", end=end, file=self.out, flush=True)
+
+    def _end_line(self) -> None:
+        if self.live and self.out.isatty():
+            print(file=self.out)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value <= 1e7:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds above 0")
+    return value

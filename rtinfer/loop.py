@@ -1,0 +1,154 @@
+"""One loop under a virtual clock: the same core as a service, single-threaded and deterministic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from rtinfer import _native
+from rtinfer.config.service import Config
+from rtinfer.engines import Engine, load
+from rtinfer.errors import CheckError, UsageError
+from rtinfer.service.spec import loop_spec, source_specs
+from rtinfer.wire import flat_values
+
+
+@dataclass(frozen=True)
+class VirtualClock:
+    """Time that passes only as the loop is stepped. `t0_ns`: the scheduled time of tick 0."""
+
+    t0_ns: int = 0
+
+
+class Loop:
+    """One loop of a configuration, stepped by the caller: same input, same decisions, same bytes.
+
+    config: as of `rtinfer.load_config`; loop: which one, the only one by default.
+    engine: what runs, the configuration's artifact unless given. The Loop has it to itself.
+
+        loop = rtinfer.Loop(config, clock=rtinfer.VirtualClock())
+        loop.observe("robot", {"obs": obs})
+        loop.arm()
+        loop.step()
+        action = loop.action()
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: VirtualClock,
+        loop: str = "",
+        engine: Engine | None = None,
+    ) -> None:
+        config.check()
+        names = [entry.name for entry in config.loop]
+        if loop and loop not in names:
+            raise UsageError(f"loop {loop!r}: expected one of {', '.join(names)}")
+        if not loop and len(names) != 1:
+            raise UsageError(f"no loop given: expected one of {', '.join(names)}")
+        index = names.index(loop) if loop else 0
+        self.name = names[index]
+        self.engine = load(config.loop[index].engine.path) if engine is None else engine
+        self._sizes = {source.name: source.sizes() for source in config.source}
+        self._indices = {source.name: i for i, source in enumerate(config.source)}
+        self._seqs: dict[tuple[str, int], int] = {}
+        self._groups = [group.group for group in config.loop[index].action]
+        spec = loop_spec(config, index, self.engine)
+        try:
+            self._loop = _native.VirtualLoop(
+                spec, source_specs(config, ""), self.engine.plan, clock.t0_ns
+            )
+        except ValueError as error:
+            raise UsageError(f"{config.file}: {error}") from None
+
+    @property
+    def now_ns(self) -> int:
+        """The virtual time."""
+        return self._loop.now_ns
+
+    @property
+    def tick(self) -> int:
+        """The tick that the next `step` runs."""
+        return self._loop.tick
+
+    @property
+    def engine_wall_ns(self) -> int:
+        """Measured wall time of the last engine run."""
+        return self._loop.engine_wall_ns
+
+    def observe(
+        self,
+        source: str,
+        values: Mapping[str, ArrayLike] | ArrayLike,
+        *,
+        stamp_ns: int | None = None,
+        epoch: int = 1,
+        seq: int | None = None,
+    ) -> str:
+        """Offers an observation now: "" when it was taken, else the reason it was dropped.
+
+        values: float32 by field, or all fields one after another. stamp_ns: the virtual time
+        unless given. seq: the next of the epoch unless given.
+        """
+        if source not in self._indices:
+            raise UsageError(f"source {source!r}: expected one of {', '.join(self._indices)}")
+        given = self._seqs.get((source, epoch), 0) + 1 if seq is None else seq
+        self._seqs[source, epoch] = given
+        stamp = self.now_ns if stamp_ns is None else stamp_ns
+        flat = flat_values(self._sizes[source], values)
+        return self._loop.observe(self._indices[source], epoch, given, stamp, flat)
+
+    def arm(self) -> None:
+        """Lets actions out. Raises CheckError where the loop is not READY."""
+        self._command("arm")
+
+    def stop(self) -> None:
+        """Latches the safe action, until `reset`."""
+        self._command("stop")
+
+    def reset(self) -> None:
+        """Zeroes state, clears a latched stop, and goes to READY."""
+        self._command("reset")
+
+    def step(
+        self,
+        *,
+        wakeup_ns: int = 0,
+        engine_ns: int = 0,
+        tick_runs: bool = True,
+        watchdog_wakeup_ns: int = 0,
+        watchdog_runs: bool = True,
+    ) -> int:
+        """Runs one tick and returns how many actions were committed for it, 0 or 1.
+
+        The tick thread wakes `wakeup_ns` late and its engine takes `engine_ns`, all virtual; a
+        thread that does not run stands for one that the machine starved.
+        """
+        return self._loop.step(
+            wakeup_ns=wakeup_ns,
+            engine_ns=engine_ns,
+            tick_runs=tick_runs,
+            watchdog_wakeup_ns=watchdog_wakeup_ns,
+            watchdog_runs=watchdog_runs,
+        )
+
+    def action(self) -> dict[str, Any] | None:
+        """The committed action: tick, origin, flags, stamp_ns, values by channel, sources."""
+        return self._loop.action()
+
+    def records(self) -> NDArray[Any]:
+        """Tick records complete since the last call, as `rtinfer.records.TICK_RECORD`."""
+        return self._loop.records()
+
+    def status(self) -> dict[str, Any]:
+        """Health, counters and recoveries."""
+        return self._loop.status()
+
+    def _command(self, verb: str) -> None:
+        refused = self._loop.command(verb)
+        if refused:
+            raise CheckError(f"{verb}: {refused}")

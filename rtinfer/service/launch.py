@@ -1,0 +1,83 @@
+"""What a supervisor tells its loop process: launch.msgpack in the runtime directory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from rtinfer import _native
+from rtinfer.config.service import Config
+from rtinfer.engines import Engine, load
+from rtinfer.errors import RtinferError
+from rtinfer.host import boot_id
+from rtinfer.service import runtime_dir as runtime
+from rtinfer.service import spec as specs
+
+
+class SlowTicks(msgspec.Struct, frozen=True):
+    """An injected fault: the engine takes `delay_ns` longer for `ticks` ticks."""
+
+    first_tick: int
+    ticks: int
+    delay_ns: int
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """A start of a service. `egress_spin_ns`: how long egress spins before it sleeps."""
+
+    config: Config
+    epoch: int
+    faults: tuple[SlowTicks, ...] = ()
+    egress_spin_ns: int = 0
+
+
+def write(directory: Path, launch: Launch) -> None:
+    """msgpack, since JSON has no infinity and a limit may be one."""
+    (directory / runtime.LAUNCH).write_bytes(msgspec.msgpack.encode(launch))
+
+
+def read(directory: Path) -> Launch:
+    """The launch that the supervisor wrote."""
+    return msgspec.msgpack.decode((directory / runtime.LAUNCH).read_bytes(), type=Launch)
+
+
+def service_spec(
+    launch: Launch, directory: Path, libzmq: str
+) -> tuple[_native.ServiceSpec, list[Engine]]:
+    """Loads and verifies the engines, and puts everything into the core's terms."""
+    config = launch.config
+    engines = [load(loop.engine.path) for loop in config.loop]
+    spec = _native.ServiceSpec()
+    spec.name = config.name
+    spec.runtime_dir = str(directory)
+    spec.control_endpoint = f"ipc://{directory / runtime.CONTROL}"
+    spec.epoch = launch.epoch
+    spec.boot_id = boot_id()
+    spec.libzmq = libzmq
+    spec.sources = specs.source_specs(config, str(directory))
+    spec.loops = [specs.loop_spec(config, i, engine) for i, engine in enumerate(engines)]
+    spec.sinks = specs.sink_specs(config, str(directory), spec.epoch, spec.boot_id, engines)
+    spec.engine_faults = [
+        _native.EngineFault(fault.first_tick, fault.ticks, fault.delay_ns)
+        for fault in launch.faults
+    ]
+    spec.egress_spin_ns = launch.egress_spin_ns
+    spec.keep_without_supervisor = config.supervisor.on_loss == "keep"
+    return spec, engines
+
+
+def find_libzmq() -> str:
+    """The libzmq that pyzmq loaded into this process, else the system's."""
+    try:
+        import zmq
+
+        zmq.zmq_version()
+    except ImportError as error:
+        raise RtinferError(f"pyzmq cannot be imported ({error}): pip install pyzmq") from None
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        path = line.partition("/")[2]
+        if re.search(r"libzmq[^/]*\.so[^/]*$", path):
+            return "/" + path
+    return "libzmq.so.5"

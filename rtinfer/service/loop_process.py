@@ -1,0 +1,56 @@
+"""The loop process: verifies everything, then parks in native code. Run by a supervisor only.
+
+python -m rtinfer.service.loop_process DIRECTORY READY_FD SUPERVISOR_FD
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from rtinfer.errors import RtinferError
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the loops until SIGTERM. Tells `ready` or `error: ...` through READY_FD."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
+    faulthandler.enable()
+    directory, ready_fd, supervisor_fd = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    answer_fd = os.dup(ready_fd)  # the native core closes the one that it was given
+    try:
+        error, exit_code = _serve(directory, ready_fd, supervisor_fd), 2
+    except RtinferError as refused:
+        error, exit_code = str(refused), refused.exit_code
+    except Exception as unexpected:
+        traceback.print_exc()
+        error, exit_code = f"the loop process failed: {unexpected!r}", 1
+    if not error:
+        return 0
+    print(error, file=sys.stderr, flush=True)
+    line = f"error: {' '.join(error.split())}\n"
+    with contextlib.suppress(OSError):  # the supervisor does not wait for an answer any more
+        os.write(answer_fd, line.encode())
+    return exit_code
+
+
+def _serve(directory: Path, ready_fd: int, supervisor_fd: int) -> str:
+    from rtinfer import _native
+    from rtinfer.service import launch
+
+    start = launch.read(directory)
+    spec, engines = launch.service_spec(start, directory, launch.find_libzmq())
+    spec.ready_fd, spec.supervisor_fd = ready_fd, supervisor_fd
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return _native.serve(spec, [engine.plan for engine in engines])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

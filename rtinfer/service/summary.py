@@ -1,0 +1,136 @@
+"""What a run amounts to: a JSON document, the table of it, and the live line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtinfer import records
+from rtinfer.config.service import Config
+from rtinfer.figures import duration, figure_table, table
+from rtinfer.service.tally import Tally
+from rtinfer.wire import HEALTH, ORIGINS
+
+
+def document(
+    config: Config,
+    tallies: Mapping[str, Tally],
+    states: Mapping[str, tuple[dict[str, Any], int]],
+    duration_s: float,
+) -> dict[str, Any]:
+    """The summary for machines. `states`: (status, records that were never drained) by loop."""
+    loops = {}
+    sources: dict[str, Any] = {}
+    for loop in config.loop:
+        if loop.name not in states:
+            continue
+        status, dropped = states[loop.name]
+        loops[loop.name] = _loop(loop.rate_hz, tallies[loop.name], status, dropped)
+        sources |= status["sources"]
+    return {
+        "schema": 1,
+        "service": config.name,
+        "duration_s": round(duration_s, 3),
+        "best_effort": any(status["best_effort"] for status, _ in states.values()),
+        "loops": loops,
+        "sources": sources,
+    }
+
+
+def _loop(rate_hz: float, tally: Tally, status: dict[str, Any], dropped: int) -> dict[str, Any]:
+    period_ms = 1e3 / rate_hz
+    return {
+        "rate_hz": rate_hz,
+        "ticks": tally.ticks,
+        "records_dropped": dropped,
+        "actions": _named(ORIGINS[1:], tally.origins[1:]),
+        "misses": tally.misses,
+        "misses_by_reason": _named(records.REASONS[1:], tally.reasons[1:]),
+        "figures": {name: histogram.to_dict() for name, histogram in tally.figures.items()},
+        "health": status["health"],
+        "armed": status["armed"],
+        "stopped": status["latched_stop"],
+        "ticks_by_health": _named(HEALTH, tally.health_ticks),
+        "health_changes": [{"tick": tick, "health": health} for tick, health in tally.changes],
+        "recoveries": [_recovery(recovery, period_ms) for recovery in status["recoveries"]],
+        "counters": status["counters"],
+    }
+
+
+def _named(names: tuple[str, ...], counts: Any) -> dict[str, int]:
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def _recovery(recovery: Mapping[str, int], period_ms: float) -> dict[str, Any]:
+    """Recovery time: first faulty tick to the tick in which NOMINAL is entered. 0: never was."""
+    fault, safe = recovery["first_fault_tick"], recovery["first_safe_tick"]
+    end, nominal = recovery["fault_end_tick"], recovery["nominal_tick"]
+    return {
+        **recovery,
+        "recovery_ticks": nominal - fault,
+        "recovery_ms": round((nominal - fault) * period_ms, 3),
+        "ticks_to_first_safe_action": safe - fault if safe else None,
+        "ticks_from_fault_end": nominal - end if end else None,
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The document as a table for reading."""
+    mark = "  best-effort: no right to SCHED_FIFO and mlock" if found["best_effort"] else ""
+    lines = [f"{found['service']}: {found['duration_s']:.1f} s{mark}"]
+    for name, loop in found["loops"].items():
+        lines += ["", *_loop_lines(name, loop)]
+    for name, source in found["sources"].items():
+        lines += ["", *_source_lines(name, source)]
+    return "\n".join(lines)
+
+
+def _loop_lines(name: str, loop: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"loop {name}: {loop['ticks']} ticks at {loop['rate_hz']:g} Hz, {loop['health']}"
+        + (", stopped" if loop["stopped"] else ""),
+        f"  actions   {_counted(loop['actions'])}",
+        f"  misses    {loop['misses']}" + _of(loop["misses_by_reason"]),
+    ]
+    if loop["records_dropped"]:
+        lines.append(
+            f"  records   {loop['records_dropped']} were overwritten before they were read"
+        )
+    changes = [f"{change['health']} at {change['tick']}" for change in loop["health_changes"]]
+    if changes:
+        more = f" ... ({len(changes)} changes)" if len(changes) > 8 else ""
+        lines.append(f"  health    {', '.join(changes[:8])}{more}")
+    for recovery in loop["recoveries"][-5:]:
+        lines.append(
+            f"  recovered in {recovery['recovery_ticks']} ticks ({recovery['recovery_ms']:g} ms): "
+            f"fault at {recovery['first_fault_tick']}, NOMINAL at {recovery['nominal_tick']}"
+        )
+    rows = {key: row for key, row in loop["figures"].items() if row["count"]}
+    if rows:
+        lines += ["", *("  " + line for line in figure_table(rows))]
+    return lines
+
+
+def _source_lines(name: str, source: Mapping[str, int]) -> list[str]:
+    taken = {key: source[key] for key in ("received", "accepted", "skipped") if key in source}
+    rest = {key: n for key, n in source.items() if key not in taken and n}
+    lines = table([[f"source {name}:", *(f"{key} {n}" for key, n in taken.items())]])
+    return lines + ([f"  dropped or noted: {_counted(rest)}"] if rest else [])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "none"
+
+
+def _of(counts: Mapping[str, int]) -> str:
+    return f" ({_counted(counts)})" if any(counts.values()) else ""
+
+
+def live_line(name: str, tally: Tally, status: Mapping[str, Any]) -> str:
+    """One line while it runs."""
+    wakeup = duration(tally.figures["wakeup"].percentile_ns(99.0))
+    origins = _counted(_named(ORIGINS[1:], tally.origins[1:]))
+    return (
+        f"{name}  tick {status['tick']}  {status['health']:<10}  wakeup p99 {wakeup:>8}  "
+        f"misses {tally.misses}  actions: {origins}"
+    )
