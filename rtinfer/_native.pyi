@@ -27,7 +27,8 @@ class Plan:
     def run(self) -> None: ...
     def accept_state(self) -> None: ...
     def reset_state(self) -> None: ...
-    def bench(self, iterations: int) -> NDArray[np.int64]: ...
+    def bench(self, iterations: int) -> list[int]:
+        """Wall time of each of `iterations` runs, in ns, measured natively."""
 
 def plan_functions() -> dict[str, dict[str, int]]: ...
 
@@ -151,14 +152,17 @@ class LoopState:
     """Read-only view of runtime_dir/<loop>.loop, also after the loop process died. Raises ValueError."""
 
     def __init__(self, path: str) -> None: ...
-    def drain(self) -> NDArray[Any]:
-        """Tick records complete since the last call (structured array, see rtinfer.records.TICK_RECORD)."""
+    def drain(self) -> bytes:
+        """Tick records complete since the last call, in the layout of rtinfer.records.TICK_RECORD."""
     @property
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
     def status(self) -> dict[str, Any]:
-        """health, latched_stop, armed, best_effort, tick, counters {name: n}, sources {name: {reason: n}},
-        recoveries [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], pid, epoch, engine..."""
+        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, stopped, best_effort, tick,
+        lost, skipped, late_results, clipped, resets, sent, unsent, send_errors, origins {name: n},
+        misses {reason: n}, recoveries [{first_fault_tick, first_safe_tick, fault_end_tick,
+        nominal_tick}], sources {name: {received, accepted, skipped, gaps, restarts, budget,
+        dropped {reason: n}}}."""
 
 def tick_record_layout() -> list[tuple[str, str, int]]:
     """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against it."""
@@ -190,12 +194,15 @@ class VirtualLoop:
         tick_runs: bool = True,
         watchdog_wakeup_ns: int = 0,
         watchdog_runs: bool = True,
-    ) -> int:
+    ) -> bool:
         """Runs one tick: the tick thread wakes `wakeup_ns` late and its engine takes `engine_ns` of virtual
-        time. Returns the number of actions committed for it (0 or 1)."""
+        time. True when the tick got its action."""
     def action(self) -> dict[str, Any] | None:
-        """The committed action: tick, origin, flags, stamp_ns, position/velocity/kp/kd/torque, sources."""
-    def records(self) -> NDArray[Any]: ...
+        """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health, reason, flags,
+        position, velocity, kp, kd, torque (bytes of float32, all groups), sources [(epoch, seq,
+        stamp_ns)]."""
+    def records(self) -> bytes:
+        """Tick records since the last call, as LoopState.drain gives them."""
     def status(self) -> dict[str, Any]: ...
     @property
     def engine_wall_ns(self) -> int:
@@ -206,7 +213,11 @@ class VirtualLoop:
 def check_observation(
     spec: SourceSpec, boot_id: bytes, topic: bytes, payload: bytes, now_ns: int
 ) -> tuple[str, dict[str, Any]]:
-    """Decodes one frame as ingress does: ("", {epoch, seq, stamp_ns, values}) or (reason, {})."""
+    """Decodes one frame as ingress does: ("", {epoch, seq, stamp_ns, values}) or (reason, {}).
+    values: bytes of float32, all fields in order."""
+
+def code_names() -> dict[str, list[str]]:
+    """origin, health, reason, drop: the names of the codes, in order."""
 
 def now_ns() -> int:
     """CLOCK_MONOTONIC."""
