@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,6 @@ from rtinfer.engines.plan_file import PlanFile
 from rtinfer.engines.runner import Runner
 from rtinfer.errors import UsageError
 from rtinfer.manifest import Manifest, Parity, Source, StateSpec, TensorSpec
-
-VERSION = "0.1.0"
 
 
 def build(
@@ -64,7 +63,11 @@ def _lowered(
 ) -> Graph:
     """Chosen outputs first, then those that only carry the state that they depend on."""
     chosen = chosen_outputs(model, outputs)
-    declared = chosen_outputs(model, list(state.values())) if state else []
+    declared = list(state.values())
+    missing = set(declared) - {value.name for value in model.proto.graph.output}
+    if missing:
+        raise UsageError(f"--state: model {model.path} has no output {missing.pop()!r}.")
+    declared = chosen_outputs(model, declared) if declared else []
     candidates = [name for name in state_candidates(model, chosen) if name not in declared]
     wanted = list(dict.fromkeys([*chosen, *declared, *candidates]))
     needed = needed_names(model, wanted).intersection(graph_inputs(model))
@@ -126,7 +129,11 @@ def _manifest(
         outputs=outputs,
         state=state,
         source=Source(model.path.name, model.sha256, model.opset, str(model.proto.producer_name)),
-        versions={"rtinfer": VERSION, "onnx": onnx.__version__, "numpy": np.__version__},
+        versions={
+            "rtinfer": metadata.version("rtinfer"),
+            "onnx": onnx.__version__,
+            "numpy": np.__version__,
+        },
         parity=parity,
         reference_runs=runs,
         files=manifests.files_of(contents),

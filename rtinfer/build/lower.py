@@ -23,6 +23,7 @@ def lower(model: Model, shapes: Mapping[str, tuple[int, ...]], outputs: Sequence
     graph = Graph()
     values: dict[str, Value] = _initializers(model, outputs)
     refusals: list[str] = _unserved_inputs(model, shapes)
+    nodes: dict[tuple[str, str], list[str]] = {}
     for name, shape in shapes.items():
         graph.inputs[name] = graph.allocate(shape)
     values.update(graph.inputs)
@@ -30,16 +31,17 @@ def lower(model: Model, shapes: Mapping[str, tuple[int, ...]], outputs: Sequence
         try:
             results = _lowered(model, graph, proto, values)
         except UnsupportedError as error:
-            name = proto.name or proto.output[0]
-            refusals.append(f"{proto.op_type} '{name}' (opset {model.opset}): {error}")
+            nodes.setdefault((proto.op_type, str(error)), []).append(proto.name or proto.output[0])
             continue
         values.update({name: v for name, v in zip(proto.output, results, strict=False) if name})
+    for (op, reason), names in nodes.items():
+        refusals.append(f"{op} {', '.join(map(repr, names))} (opset {model.opset}): {reason}")
     if not refusals:
         refusals += _bind_outputs(graph, values, outputs)
     if refusals:
         raise CheckError(
-            f"model {model.path} cannot become a plan: {'; '.join(refusals)}. "
-            "Export it without these operators, or use another backend."
+            f"model {model.path} cannot become a plan, export it without these: "
+            f"{'; '.join(refusals)}."
         )
     return graph
 

@@ -10,6 +10,7 @@ import numpy as np
 from rtinfer import _native
 from rtinfer.engines import artifact as artifacts
 from rtinfer.engines.artifact import Artifact
+from rtinfer.engines.plan_file import PlanFile
 from rtinfer.engines.runner import Array, Runner
 from rtinfer.errors import CheckError, UsageError
 from rtinfer.manifest import Manifest
@@ -44,6 +45,7 @@ class Engine:
 
     def __init__(self, artifact: Artifact) -> None:
         self.manifest: Manifest = artifact.manifest
+        self.plan_file: PlanFile = artifact.plan
         self._runner = Runner(
             artifact.plan, bytes(artifact.weights.data), f"{artifact.path}/plan.json"
         )
