@@ -7,8 +7,16 @@ import msgspec
 from rtinfer.errors import UsageError
 
 
+def one_line(text: str) -> str:
+    """`text` with everything escaped that would not print on one line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class ConfigError(UsageError):
     """A configuration that cannot be used."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -28,7 +36,7 @@ def shown(value: object, limit: int = 60) -> str:
             text = str(value)
         except ValueError:  # an integer of more digits than Python prints
             text = "a very large number"
-    text = text.encode("unicode_escape").decode("ascii")
+    text = one_line(text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
