@@ -152,8 +152,8 @@ class LoopState:
     """Read-only view of runtime_dir/<loop>.loop, also after the loop process died. Raises ValueError."""
 
     def __init__(self, path: str) -> None: ...
-    def drain(self) -> bytes:
-        """Tick records complete since the last call, in the layout of rtinfer.records.TICK_RECORD."""
+    def drain(self) -> NDArray[Any]:
+        """Tick records complete since the last call (structured, see rtinfer.records.TICK_RECORD)."""
     @property
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
@@ -201,7 +201,7 @@ class VirtualLoop:
         """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health, reason, flags,
         position, velocity, kp, kd, torque (bytes of float32, all groups), sources [(epoch, seq,
         stamp_ns)]."""
-    def records(self) -> bytes:
+    def records(self) -> NDArray[Any]:
         """Tick records since the last call, as LoopState.drain gives them."""
     def status(self) -> dict[str, Any]: ...
     @property
