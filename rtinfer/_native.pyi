@@ -158,9 +158,9 @@ class LoopState:
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
     def status(self) -> dict[str, Any]:
-        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, stopped, best_effort, tick,
-        lost, skipped, late_results, clipped, resets, sent, unsent, send_errors, origins {name: n},
-        misses {reason: n}, recoveries [{first_fault_tick, first_safe_tick, fault_end_tick,
+        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, latched_stop, best_effort,
+        tick, counters {lost, skipped, late_results, clipped, resets, sent, unsent, send_errors},
+        origins {name: n}, misses {reason: n}, recoveries [{first_fault_tick, first_safe_tick, fault_end_tick,
         nominal_tick}], sources {name: {received, accepted, skipped, gaps, restarts, budget,
         dropped {reason: n}}}."""
 

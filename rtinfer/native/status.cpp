@@ -49,22 +49,25 @@ std::string source_status(const SourceFile& file) {
 }
 
 std::string loop_status(const LoopFile& file) {
-  Object origins, reasons;
+  Object counters, origins, reasons;
   for (size_t i = 0; i < kOrigins; ++i) origins.number(kOriginNames[i], file.by_origin[i].get());
   for (size_t i = 1; i < kReasons; ++i) reasons.number(kReasonNames[i], file.by_reason[i].get());
+  counters.number("lost", file.lost.get()).number("skipped", file.skipped.get());
+  counters.number("late_results", file.late_results.get());
+  counters.number("clipped", file.clipped.get()).number("resets", file.resets.get());
+  counters.number("sent", file.sent.get()).number("unsent", file.unsent.get());
+  counters.number("send_errors", file.send_errors.get());
   const auto health = file.health.load(std::memory_order_relaxed);
   Object loop;
   loop.text("health", kHealthNames[health % kHealths]);
   loop.flag("armed", file.armed_from.load(std::memory_order_relaxed) != kNever);
-  loop.flag("stopped", file.latched_stop.load(std::memory_order_relaxed) != 0);
+  loop.flag("latched_stop", file.latched_stop.load(std::memory_order_relaxed) != 0);
   loop.flag("best_effort", file.best_effort != 0);
   loop.number("tick", file.watch_done.load(std::memory_order_relaxed));
   loop.number("period_ns", static_cast<uint64_t>(file.period_ns));
-  loop.number("lost", file.lost.get()).number("skipped", file.skipped.get());
-  loop.number("late_results", file.late_results.get()).number("clipped", file.clipped.get());
-  loop.number("sent", file.sent.get()).number("unsent", file.unsent.get());
   loop.number("recoveries", file.recoveries_total.get());
-  return loop.raw("origins", origins.str()).raw("misses", reasons.str()).str();
+  loop.raw("counters", counters.str()).raw("origins", origins.str());
+  return loop.raw("misses", reasons.str()).str();
 }
 
 }  // namespace
