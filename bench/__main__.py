@@ -72,7 +72,6 @@ def measure_wakeup(options: argparse.Namespace, folder: Path, client: Client) ->
         say(f"wake-up beside cyclictest, load: {where}")
         plan = wakeup.Plan(
             config=folder / "bench.toml",
-            runtime=folder / "runtime",
             period_ns=client.period_ns,
             core=options.core,
             other_core=other,
@@ -91,7 +90,6 @@ def measure_delivery(
     say("delivery beside a C libzmq echo")
     plan = delivery.Plan(
         config=folder / "bench.toml",
-        runtime=folder / "runtime",
         period_ns=client.period_ns,
         core=options.core,
         other_core=other_core(options.core),
@@ -142,6 +140,7 @@ def main(words: list[str]) -> int:
 
 def prepare(options: argparse.Namespace, folder: Path) -> Client:
     """The engine and configuration of the served measurements, and the client for them."""
+    os.environ["RTINFER_RUNTIME_DIR"] = str(folder / "runtime")
     (folder / "runtime").mkdir(mode=0o700)
     rtinfer.build(policies.write_go1_shaped(folder / "served.onnx"), folder / "served.engine")
     service.write_config(

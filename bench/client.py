@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtinfer import wire
+from rtinfer.host import boot_id
+from rtinfer.service.launch import find_libzmq
 
 ROWS = np.dtype(
     [
@@ -37,22 +38,6 @@ class Endpoints:
     action: str
 
 
-def libzmq_path() -> str:
-    """The libzmq that pyzmq has loaded into this process."""
-    importlib.import_module("zmq")
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        path = line.split(maxsplit=5)[-1]
-        if "libzmq" in path:
-            return path
-    raise RuntimeError("pyzmq has no libzmq of its own here; the echo cannot load the same one")
-
-
-def boot_id() -> bytes:
-    """This boot, as the wire carries it."""
-    text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")
-    return bytes.fromhex(text.strip().replace("-", ""))
-
-
 class Client:
     """Builds the frames for one shape of policy and runs the programs with them."""
 
@@ -68,7 +53,7 @@ class Client:
         group = wire.ActionGroup(GROUP, "torque", actions, ("torque",))
         template = wire.action_template(LOOP, 1, boot_id(), bytes(32), [SOURCE], [group])
         self._words = {
-            "libzmq": libzmq_path(),
+            "libzmq": find_libzmq(),
             "observation_topic": SOURCE,
             "action_topic": f"action/{LOOP}",
             "observation": str(folder / "observation.bin"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import service
-from bench.client import Client, Endpoints
+from bench.client import Client
 from bench.figures import Samples, Verdict, at_most, paired_ratio, percentiles_us, table
 
 BAR = 1.5
+SPINS_NS = (0, 60_000)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,6 @@ class Plan:
     """How delivery is measured. The client and the tick share `core`, egress and echo the other."""
 
     config: Path
-    runtime: Path
     period_ns: int
     core: int
     other_core: int
@@ -31,13 +31,20 @@ class Plan:
 
 
 @dataclass
+class Ours:
+    """Samples in ns by round: there, back, and both."""
+
+    inward: list[Samples] = field(default_factory=list)
+    outward: list[Samples] = field(default_factory=list)
+    both: list[Samples] = field(default_factory=list)
+
+
+@dataclass
 class Rounds:
-    """Samples in ns by round: the whole way there and back, and ours in two halves."""
+    """Samples by round: the echo's, and ours by how long egress spins (ns, 0: it sleeps)."""
 
     echo: list[Samples]
-    ours: list[Samples]
-    inward: list[Samples]
-    outward: list[Samples]
+    ours: dict[int, Ours]
 
 
 def joined(rows: NDArray[Any], records: NDArray[Any]) -> tuple[Samples, Samples]:
@@ -60,37 +67,43 @@ def joined(rows: NDArray[Any], records: NDArray[Any]) -> tuple[Samples, Samples]
 
 def measure(plan: Plan, client: Client, say: Callable[[str], None]) -> Rounds:
     """Alternates echo and service, same sizes, period, cores and priorities."""
-    rounds = Rounds([], [], [], [])
+    rounds = Rounds([], {spin: Ours() for spin in SPINS_NS})
     priority = 0
     for index in range(-1, plan.rounds):  # the first round warms up and is dropped
-        with service.running(plan.config, plan.runtime) as running:
-            priority = running.threads.priority("egress")
-            at = Endpoints(running.endpoint("robot"), running.endpoint("action"))
-            grid = int(running.records()["scheduled_ns"][-1]) + plan.period_ns // 2
-            rows = client.measure(at, plan.core, priority, plan.count, grid)
-            inward, outward = joined(rows, running.records())
+        for spin, ours in rounds.ours.items():
+            with service.running(plan.config, egress_spin_ns=spin) as running:
+                priority = running.threads.priority("egress")
+                grid = int(running.records()["scheduled_ns"][-1]) + plan.period_ns // 2
+                rows = client.measure(running.endpoints, plan.core, priority, plan.count, grid)
+                inward, outward = joined(rows, running.records())
+            if index >= 0:
+                ours.inward.append(inward)
+                ours.outward.append(outward)
+                ours.both.append(inward + outward)
         with client.echo(plan.other_core, priority) as at:
-            echo = client.measure(at, plan.core, priority, plan.count, 0)
+            rows = client.measure(at, plan.core, priority, plan.count, 0)
         if index >= 0:
-            rounds.inward.append(inward)
-            rounds.outward.append(outward)
-            rounds.ours.append(inward + outward)
-            rounds.echo.append((echo["received_ns"] - echo["sent_ns"]).astype(np.int64))
+            rounds.echo.append((rows["received_ns"] - rows["sent_ns"]).astype(np.int64))
             say(f"  round {index + 1} of {plan.rounds}")
     return rounds
 
 
 def report(rounds: Rounds) -> tuple[str, list[Verdict], dict[str, Any]]:
-    """Text, verdict and detail: the ratio at the median, each round against its own echo."""
-    ratio = paired_ratio(
-        [float(np.median(samples)) for samples in rounds.ours],
-        [float(np.median(samples)) for samples in rounds.echo],
-    )
-    rows = [
-        ("C libzmq echo", percentiles_us(np.concatenate(rounds.echo))),
-        ("rtinfer, both ways", percentiles_us(np.concatenate(rounds.ours))),
-        ("  sent -> ingress", percentiles_us(np.concatenate(rounds.inward))),
-        ("  tick -> received", percentiles_us(np.concatenate(rounds.outward))),
-    ]
-    verdict = at_most("delivery / C libzmq echo at p50", ratio, BAR)
-    return table("delivery", rows), [verdict], {"figures": dict(rows), "verdict": asdict(verdict)}
+    """Text, verdicts and detail: the ratio at the median, each round against its own echo."""
+    rows = [("C libzmq echo", percentiles_us(np.concatenate(rounds.echo)))]
+    echo = [float(np.median(samples)) for samples in rounds.echo]
+    verdicts = []
+    for spin, ours in rounds.ours.items():
+        how = f"egress spins {spin // 1000} us" if spin else "egress sleeps"
+        rows += [
+            (f"rtinfer, {how}", percentiles_us(np.concatenate(ours.both))),
+            ("  sent -> ingress", percentiles_us(np.concatenate(ours.inward))),
+            ("  tick -> received", percentiles_us(np.concatenate(ours.outward))),
+        ]
+        ratio = paired_ratio([float(np.median(samples)) for samples in ours.both], echo)
+        verdicts.append(at_most(f"delivery / C libzmq echo at p50, {how}", ratio, BAR))
+    detail = {
+        "figures": [{"what": what, **values} for what, values in rows],
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+    }
+    return table("delivery", rows), verdicts, detail

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rtinfer
+from bench.client import Endpoints
 
 CONFIG = """\
 schema = 1
@@ -73,15 +74,15 @@ def threads_of(pid: int) -> Threads:
 
 @dataclass(frozen=True)
 class Running:
-    """A started service, and where its sockets lie."""
+    """A started service and its threads."""
 
     service: rtinfer.Service
-    runtime: Path
     threads: Threads
 
-    def endpoint(self, name: str) -> str:
-        """The ipc endpoint of a socket in the runtime directory."""
-        return f"ipc://{self.runtime}/{name}"
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where a client meets it."""
+        return Endpoints(self.service.source_endpoint(), self.service.action_endpoint())
 
     def records(self) -> NDArray[Any]:
         """Tick records since the last call."""
@@ -99,15 +100,12 @@ def write_config(folder: Path, engine: Path, rate_hz: int, core: int, observatio
 
 
 @contextmanager
-def running(config: Path, runtime_root: Path, settle_s: float = 0.5) -> Iterator[Running]:
-    """Starts the service, waits `settle_s`, forgets the records so far, stops it at the end."""
-    os.environ["RTINFER_RUNTIME_DIR"] = str(runtime_root)
-    loaded = rtinfer.load_config(config)
-    with rtinfer.Service(loaded) as service:
-        time.sleep(settle_s)
-        pid = int(service.status()["pid"])
+def running(config: Path, egress_spin_ns: int = 0) -> Iterator[Running]:
+    """Starts the service, lets it settle, forgets the records so far, ends it at the end."""
+    with rtinfer.Service(rtinfer.load_config(config), egress_spin_ns=egress_spin_ns) as service:
+        time.sleep(0.5)
         service.drain()
-        yield Running(service, runtime_root / loaded.name, threads_of(pid))
+        yield Running(service, threads_of(service.pid))
 
 
 def figure(records: NDArray[Any], name: str) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import cyclictest, load, service
-from bench.client import Client, Endpoints
+from bench.client import Client
 from bench.figures import (
     Samples,
     Verdict,
@@ -31,7 +31,6 @@ class Plan:
     """How wake-up is measured. load_core: where the load runs; None is beside no load at all."""
 
     config: Path
-    runtime: Path
     period_ns: int
     core: int
     other_core: int
@@ -52,9 +51,8 @@ class Rounds:
 
 
 def _ours(plan: Plan, client: Client, rounds: Rounds) -> None:
-    with service.running(plan.config, plan.runtime) as running:
-        at = Endpoints(running.endpoint("robot"), running.endpoint("action"))
-        with client.feeding(at, plan.other_core):
+    with service.running(plan.config) as running:
+        with client.feeding(running.endpoints, plan.other_core):
             running.records()
             time.sleep(plan.seconds)
             records = running.records()

@@ -26,7 +26,8 @@ std::string quoted(const std::string& text) {
 class Object {
  public:
   Object& raw(const std::string& key, const std::string& value) {
-    body_ += (body_.empty() ? "" : ",") + quoted(key) + ":" + value;
+    if (!body_.empty()) body_ += ',';
+    body_ += quoted(key) + ":" + value;
     return *this;
   }
   Object& text(const std::string& key, const std::string& value) { return raw(key, quoted(value)); }
