@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from rtinfer import _native
+from rtinfer import _native, records
 from rtinfer.config.service import Config
 from rtinfer.engines import Engine, load
 from rtinfer.errors import CheckError, UsageError
 from rtinfer.service.spec import loop_spec, source_specs
-from rtinfer.wire import flat_values
+from rtinfer.wire import CHANNELS, HEALTH, ORIGINS, flat_values, floats
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,6 @@ class Loop:
         self._sizes = {source.name: source.sizes() for source in config.source}
         self._indices = {source.name: i for i, source in enumerate(config.source)}
         self._seqs: dict[tuple[str, int], int] = {}
-        self._groups = [group.group for group in config.loop[index].action]
         spec = loop_spec(config, index, self.engine)
         try:
             self._loop = _native.VirtualLoop(
@@ -122,8 +121,8 @@ class Loop:
         tick_runs: bool = True,
         watchdog_wakeup_ns: int = 0,
         watchdog_runs: bool = True,
-    ) -> int:
-        """Runs one tick and returns how many actions were committed for it, 0 or 1.
+    ) -> bool:
+        """Runs one tick; True when it got an action.
 
         The tick thread wakes `wakeup_ns` late and its engine takes `engine_ns`, all virtual; a
         thread that does not run stands for one that the machine starved.
@@ -137,8 +136,21 @@ class Loop:
         )
 
     def action(self) -> dict[str, Any] | None:
-        """The committed action: tick, origin, flags, stamp_ns, values by channel, sources."""
-        return self._loop.action()
+        """The committed action, None before the first.
+
+        tick, seq, scheduled_ns, stamp_ns, flags; origin, health and reason by name; sources: name
+        -> (epoch, seq, stamp_ns); position, velocity, kp, kd, torque: float32 arrays over all
+        groups in order.
+        """
+        found = self._loop.action()
+        if found is None:
+            return None
+        for code, names in (("origin", ORIGINS), ("health", HEALTH), ("reason", records.REASONS)):
+            found[code] = names[found[code]]
+        for channel in CHANNELS:
+            found[channel] = floats(found[channel])
+        found["sources"] = dict(zip(self._indices, found["sources"], strict=True))
+        return found
 
     def records(self) -> NDArray[Any]:
         """Tick records complete since the last call, as `rtinfer.records.TICK_RECORD`."""

@@ -64,7 +64,8 @@ def _name(service: str) -> str:
 def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['name']}  pid {found['pid']}"]
     for name, loop in found["loops"].items():
-        marks = [key.replace("_", "-") for key in ("armed", "stopped", "best_effort") if loop[key]]
+        named = {"armed": "armed", "latched_stop": "stopped", "best_effort": "best-effort"}
+        marks = [mark for key, mark in named.items() if loop[key]]
         counts = {**loop["origins"], **{f"miss {k}": n for k, n in loop["misses"].items()}}
         lines.append(f"loop {name}  {' '.join([loop['health'], *marks])}  tick {loop['tick']}")
         lines.append("  " + (", ".join(f"{k} {n}" for k, n in counts.items() if n) or "no action"))

@@ -80,6 +80,9 @@ class Service:
             raise UsageError(
                 f"runtime directory {self._directory}: {error.strerror}: expected to write there"
             ) from None
+        except RuntimeError as error:  # the files of the loop do not read
+            self.kill()
+            raise RtinferError(str(error)) from None
         except BaseException:
             self.kill()
             raise

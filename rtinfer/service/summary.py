@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtinfer import records
 from rtinfer.config.service import Config
-from rtinfer.figures import duration, figure_table, table
+from rtinfer.figures import duration, figure_table
 from rtinfer.service.tally import Tally
-from rtinfer.wire import HEALTH, ORIGINS
+from rtinfer.wire import HEALTH
 
 
 def document(
@@ -43,22 +42,18 @@ def _loop(rate_hz: float, tally: Tally, status: dict[str, Any], dropped: int) ->
         "rate_hz": rate_hz,
         "ticks": tally.ticks,
         "records_dropped": dropped,
-        "actions": _named(ORIGINS[1:], tally.origins[1:]),
-        "misses": tally.misses,
-        "misses_by_reason": _named(records.REASONS[1:], tally.reasons[1:]),
+        "actions": {name: n for name, n in status["origins"].items() if name != "none"},
+        "misses": sum(status["misses"].values()),
+        "misses_by_reason": status["misses"],
         "figures": {name: histogram.to_dict() for name, histogram in tally.figures.items()},
         "health": status["health"],
         "armed": status["armed"],
         "stopped": status["latched_stop"],
-        "ticks_by_health": _named(HEALTH, tally.health_ticks),
+        "ticks_by_health": dict(zip(HEALTH, tally.health_ticks.tolist(), strict=True)),
         "health_changes": [{"tick": tick, "health": health} for tick, health in tally.changes],
         "recoveries": [_recovery(recovery, period_ms) for recovery in status["recoveries"]],
         "counters": status["counters"],
     }
-
-
-def _named(names: tuple[str, ...], counts: Any) -> dict[str, int]:
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
 def _recovery(recovery: Mapping[str, int], period_ms: float) -> dict[str, Any]:
@@ -111,11 +106,11 @@ def _loop_lines(name: str, loop: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _source_lines(name: str, source: Mapping[str, int]) -> list[str]:
-    taken = {key: source[key] for key in ("received", "accepted", "skipped") if key in source}
-    rest = {key: n for key, n in source.items() if key not in taken and n}
-    lines = table([[f"source {name}:", *(f"{key} {n}" for key, n in taken.items())]])
-    return lines + ([f"  dropped or noted: {_counted(rest)}"] if rest else [])
+def _source_lines(name: str, source: Mapping[str, Any]) -> list[str]:
+    lines = [f"source {name}: " + _counted({k: n for k, n in source.items() if k != "dropped"})]
+    if any(source["dropped"].values()):
+        lines.append(f"  dropped   {_counted(source['dropped'])}")
+    return lines
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -129,8 +124,8 @@ def _of(counts: Mapping[str, int]) -> str:
 def live_line(name: str, tally: Tally, status: Mapping[str, Any]) -> str:
     """One line while it runs."""
     wakeup = duration(tally.figures["wakeup"].percentile_ns(99.0))
-    origins = _counted(_named(ORIGINS[1:], tally.origins[1:]))
+    origins = _counted({name: n for name, n in status["origins"].items() if name != "none"})
     return (
         f"{name}  tick {status['tick']}  {status['health']:<10}  wakeup p99 {wakeup:>8}  "
-        f"misses {tally.misses}  actions: {origins}"
+        f"misses {sum(status['misses'].values())}  actions: {origins}"
     )

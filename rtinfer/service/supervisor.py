@@ -29,6 +29,9 @@ class LoopProcess:
         alive_read, self._alive_fd = os.pipe()  # closes with this process: so the loop knows
         command = [sys.executable, "-m", "rtinfer.service.loop_process"]
         command += [str(directory), str(ready_write), str(alive_read)]
+        # A thread that a library starts on import would take a SIGTERM that it does not block, and
+        # die of it with the process: so no thread of the child ever has it unblocked.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -36,6 +39,7 @@ class LoopProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # numpy's threads have no use
                     pass_fds=(ready_write, alive_read, lock_fd),
                     start_new_session=True,  # neither Ctrl-C nor a closed terminal reaches it
                 )
@@ -44,6 +48,7 @@ class LoopProcess:
             os.close(self._alive_fd)
             raise RtinferError(f"the loop process cannot start: {error.strerror}") from None
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(ready_write)
             os.close(alive_read)
 

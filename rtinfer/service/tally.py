@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtinfer import records
 from rtinfer.figures import Histogram
-from rtinfer.wire import HEALTH, ORIGINS
+from rtinfer.wire import HEALTH
 
 MAX_CHANGES = 200
 
@@ -20,8 +20,6 @@ class Tally:
     def __init__(self) -> None:
         self.figures = {name: Histogram() for name in (*records.FIGURES, *records.DERIVED)}
         self.ticks = 0
-        self.origins = np.zeros(len(ORIGINS), np.int64)
-        self.reasons = np.zeros(len(records.REASONS), np.int64)
         self.health_ticks = np.zeros(len(HEALTH), np.int64)
         self.changes: list[tuple[int, str]] = []  # (tick, health), the first MAX_CHANGES
         self._health = -1
@@ -33,18 +31,8 @@ class Tally:
         self.ticks += len(drained)
         for name, histogram in self.figures.items():
             histogram.record(records.figure(drained, name))
-        for field, counts in (
-            ("origin", self.origins),
-            ("reason", self.reasons),
-            ("health", self.health_ticks),
-        ):
-            counts += np.bincount(drained[field], minlength=len(counts))[: len(counts)]
+        self.health_ticks += np.bincount(drained["health"], minlength=len(HEALTH))[: len(HEALTH)]
         self._note_changes(drained)
-
-    @property
-    def misses(self) -> int:
-        """Ticks of an armed loop whose action came from neither policy nor chunk."""
-        return int(self.reasons[1:].sum())
 
     def _note_changes(self, drained: NDArray[Any]) -> None:
         health = np.concatenate(([self._health], drained["health"].astype(np.int64)))
