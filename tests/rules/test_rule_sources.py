@@ -13,7 +13,7 @@ PYTHON = files(".py", ".pyi")
 CPP = files(".cpp", ".hpp", ".h")
 NATIVE = files(".cpp", ".hpp", ".h", parts=("rtinfer",))
 IN_TICK = files(".cpp", ".hpp", ".h", parts=("kernels", "graphs", "rtinfer"))
-MAX_LINES = 330
+MAX_LINES = 350
 ONE_LONG = "rtinfer/native/bindings.cpp"  # one extension, one bindings file
 
 # A pointer or reference to an atomic is no declaration of one.
