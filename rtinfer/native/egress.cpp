@@ -38,7 +38,7 @@ void Egress::run() noexcept {
     bool any = false;
     for (size_t loop = 0; loop < views_.size(); ++loop) any = forward(loop) || any;
     if (any) continue;  // another commit may have come meanwhile
-    if (parts_.exit.load(std::memory_order_acquire)) return;  // partner: Service::stop
+    if (parts_.exit.load(std::memory_order_acquire)) return;  // partner: Service::join
     wait(seen);
   }
 }

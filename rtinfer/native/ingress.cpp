@@ -104,7 +104,7 @@ void Ingress::run() {
   items.push_back({control_, 0, zmq::kPollIn, 0});
   items.push_back({nullptr, wake_fd_, zmq::kPollIn, 0});
   bool more = false;
-  while (!parts_.exit.load(std::memory_order_acquire)) {  // partner: Service::stop
+  while (!parts_.exit.load(std::memory_order_acquire)) {  // partner: Service::join
     context_.api().poll(items.data(), static_cast<int>(items.size()), more ? 0 : 1000);
     more = false;
     for (Socket& socket : sockets_) more = drain(socket) || more;

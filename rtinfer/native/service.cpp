@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +29,19 @@ constexpr int kWarmUpRuns = 20;
 
 // SIGUSR1 only ends a sleep; its handler has nothing to do.
 void end_sleep(int) {}
+
+// SIGTERM may be delivered to any thread, also to one that a library made before us.
+volatile sig_atomic_t end_fd = -1;
+void end_service(int) {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(end_fd, &one, sizeof(one));
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action{};
+  action.sa_handler = handler;
+  sigaction(signal, &action, nullptr);
+}
 
 class Service {
  public:
@@ -55,7 +67,7 @@ class Service {
   std::vector<std::unique_ptr<FaultEngine>> faults_;
   ZmqApi api_{};
   int wake_fd_ = -1;
-  int signal_fd_ = -1;
+  int end_fd_ = -1;
   int latency_fd_ = -1;
   std::optional<Egress> egress_;
   std::optional<Ingress> ingress_;
@@ -68,18 +80,11 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines) : 
   check();
   if (engines.size() != spec.loops.size())
     throw std::invalid_argument("each loop needs one engine");
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread made from here on
-  sigset_t end;
-  sigemptyset(&end);
-  sigaddset(&end, SIGTERM);
-  signal_fd_ = signalfd(-1, &end, SFD_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
-  struct sigaction action{};
-  action.sa_handler = end_sleep;
-  sigaction(SIGUSR1, &action, nullptr);
+  end_fd_ = eventfd(0, EFD_CLOEXEC);
+  end_fd = end_fd_;
+  handle(SIGTERM, end_service);
+  handle(SIGUSR1, end_sleep);
 
   api_ = ZmqApi::load(spec.libzmq);
   take_rights();
@@ -91,7 +96,8 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines) : 
 }
 
 Service::~Service() {
-  for (const int fd : {wake_fd_, signal_fd_, latency_fd_}) {
+  handle(SIGTERM, SIG_IGN);  // a second one while leaving changes nothing
+  for (const int fd : {wake_fd_, end_fd_, latency_fd_}) {
     if (fd >= 0) close(fd);
   }
 }
@@ -185,7 +191,12 @@ void Service::run() {
   join();
 }
 
+// The threads are made with signals blocked, so that none of their sleeps ends early.
 void Service::start() {
+  sigset_t signals, before;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, &before);
   const int64_t t0 = monotonic_ns() + kStartDelay_ns;
   for (auto& loop : parts_.loops) {
     loop->plan.grid.t0_ns = t0;
@@ -208,10 +219,12 @@ void Service::start() {
     sleepers_.emplace_back([this, one] { watchdog_thread(parts_, *one); });
     sleepers_.emplace_back([this, one] { tick_thread(parts_, *one); });
   }
+  sigdelset(&before, SIGTERM);  // whoever started us may have held it back until now
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Service::wait_for_the_end() {
-  pollfd items[2] = {{signal_fd_, POLLIN, 0}, {spec_.supervisor_fd, POLLIN, 0}};
+  pollfd items[2] = {{end_fd_, POLLIN, 0}, {spec_.supervisor_fd, POLLIN, 0}};
   while (true) {
     const nfds_t count = items[1].fd >= 0 ? 2 : 1;
     if (poll(items, count, -1) < 0) continue;

@@ -28,7 +28,7 @@ struct ServiceParts {
   std::vector<SourceFile*> sources;
   std::vector<std::unique_ptr<ServiceLoop>> loops;
   Notifier committed;
-  // Each thread looks at it when it wakes. partner: Service::stop
+  // Each thread looks at it when it wakes. partner: Service::join
   std::atomic<bool> exit{false};
   // What sending takes at worst, as egress sees it. partner: the watchdog's guard
   std::atomic<int64_t> send_tail_ns{0};

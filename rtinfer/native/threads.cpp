@@ -38,10 +38,11 @@ void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   prepare_thread(parts, "rtinfer-tick", kTickPriority);
 
   uint64_t done = 0;
-  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::stop
+  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::join
     const uint64_t tick = grid.after(done, clock.now_ns(), budget_ns);
     if (tick > done + 1) core.record_skipped(done + 1, tick - 1);
     sleep_until_ns(grid.scheduled_ns(tick));
+    if (parts.exit.load(std::memory_order_acquire)) break;  // partner: Service::join
     if (core.begin(tick) && core.finish()) parts.committed.notify();
     done = tick;
   }
@@ -55,7 +56,7 @@ void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   prepare_thread(parts, "rtinfer-watch", kWatchdogPriority);
 
   uint64_t handled = 0;
-  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::stop
+  while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::join
     // partner: egress; a guard that is one send older does no harm.
     const int64_t send_tail = parts.send_tail_ns.load(std::memory_order_relaxed);
     const int64_t guard = guard_ns(*loop.spec, wakeup, send_tail);
@@ -63,6 +64,7 @@ void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
     const uint64_t tick = std::max(handled + 1, grid.due(clock.now_ns() - offset));
     const int64_t target = grid.scheduled_ns(tick) + offset;
     sleep_until_ns(target);
+    if (parts.exit.load(std::memory_order_acquire)) break;  // partner: Service::join
     wakeup.add(clock.now_ns() - target);
     if (core.act(tick, target, guard)) parts.committed.notify();
     handled = tick;
