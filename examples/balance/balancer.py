@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import mujoco
+except ImportError:
+    raise SystemExit("this example needs MuJoCo: pip install 'rtinfer[sim]'") from None
 
 MODEL = Path(__file__).with_name("plant.xml")
 RATE_HZ = 500

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import runs
-from faults import FAULTS, load_faults
+from faults import FAULTS, Faults, load_faults
 from processes import HERE, DemoError
 from report import print_summary
 from screen import say
@@ -31,21 +31,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the robot's noise and route")
     parser.add_argument("--only", choices=("rtinfer", "naive"), help="leave the other out")
     options = parser.parse_args()
+    try:
+        faults = load_faults(options.faults)
+    except ValueError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, _interrupt)
     # Memory-backed where there is such a place: the service's files are read and written each tick.
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else None
     work = Path(tempfile.mkdtemp(prefix="rtinfer-demo-", dir=parent))
     try:
-        return _run(options, work)
+        return _run(options, faults, work)
     except KeyboardInterrupt:
         say("\n  interrupted: everything is stopped")
         return 0
     except Exception as error:
         # An error of rtinfer is one sentence with an exit code; so is one of the demo.
-        if not isinstance(error, DemoError | OSError | ValueError) and not hasattr(
-            error, "exit_code"
-        ):
+        if not isinstance(error, DemoError | OSError) and not hasattr(error, "exit_code"):
             raise
         print(f"demo: {error}", file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
@@ -53,8 +56,7 @@ def main() -> int:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, work: Path) -> int:
-    faults = load_faults(options.faults)
+def _run(options: argparse.Namespace, faults: Faults, work: Path) -> int:
     say("A two-wheeled robot drives a winding route. Left alone, it falls.", bold=True)
     say("One policy at 500 Hz, over ZeroMQ; the same stalls for rtinfer and a naive loop.")
     engine = work / "policy.engine"

@@ -34,8 +34,11 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_faults(path: Path) -> Faults:
-    """Reads a schedule. Raises ValueError or OSError for what is not one."""
-    return msgspec.toml.decode(path.read_bytes(), type=Faults)
+    """Reads a schedule. Raises ValueError with one sentence for what is not one."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Faults)
+    except (OSError, ImportError, msgspec.MsgspecError) as error:
+        raise ValueError(f"{path}: {error}: expected a schedule such as {FAULTS}") from None
 
 
 def active(windows: tuple[Window, ...], time_s: float) -> Window | None:
