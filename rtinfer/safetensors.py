@@ -75,7 +75,7 @@ def decode(content: bytes, label: str) -> TensorFile:
         _refuse(label, "its __metadata__ is not a table of strings")
     spans: list[tuple[int, int, str, NDArray[Any]]] = []
     for name, entry in header.items():
-        begin, end, array = _tensor(entry, data, f"{label}: tensor {name!r}")
+        begin, end, array = _tensor(entry, data, label, name)
         spans.append((begin, end, name, array))
     spans.sort(key=lambda span: span[:2])
     at = 0
@@ -110,24 +110,33 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _tensor(entry: Any, data: memoryview, label: str) -> tuple[int, int, NDArray[Any]]:
+def _tensor(entry: Any, data: memoryview, label: str, name: str) -> tuple[int, int, NDArray[Any]]:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        _refuse(label, "it needs exactly dtype, shape and data_offsets")
+        _refuse(label, f"tensor {name!r}: it needs exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        _refuse(label, f"dtype {dtype!r} is unknown, expected one of {', '.join(_DTYPES)}")
+        _refuse(
+            label,
+            f"tensor {name!r}: dtype {dtype!r} is unknown, expected one of {', '.join(_DTYPES)}",
+        )
     if not _naturals(shape):
-        _refuse(label, f"shape {shape!r} is not a list of sizes")
+        _refuse(label, f"tensor {name!r}: shape {shape!r} is not a list of sizes")
     if not _naturals(offsets) or len(offsets) != 2:
-        _refuse(label, f"data_offsets {offsets!r} is not a pair of offsets")
+        _refuse(label, f"tensor {name!r}: data_offsets {offsets!r} is not a pair of offsets")
     begin, end = offsets
     size = np.dtype(_DTYPES[dtype]).itemsize
     for axis in shape:
         size *= axis
     if not begin <= end <= len(data):
-        _refuse(label, f"data_offsets {offsets!r} lie outside its {len(data)} bytes of data")
+        _refuse(
+            label,
+            f"tensor {name!r}: data_offsets {offsets!r} lie outside its {len(data)} bytes of data",
+        )
     if end - begin != size:
-        _refuse(label, f"shape {shape!r} needs {size} bytes, data_offsets hold {end - begin}")
+        _refuse(
+            label,
+            f"tensor {name!r}: shape {shape!r} needs {size} bytes, data_offsets hold {end - begin}",
+        )
     array: NDArray[Any] = np.frombuffer(data[begin:end], dtype=_DTYPES[dtype]).reshape(shape)
     return begin, end, array
 

@@ -10,7 +10,9 @@ from rtinfer.build.memory import plan_arena
 from rtinfer.build.pack import pack, pack_vector
 from rtinfer.engines import plan_file
 from rtinfer.engines.plan_file import NUMERICS, SCHEMA, Place, PlanFile, PlanOp, StatePlace
+from rtinfer.errors import CheckError
 
+MAX_RANK = 8
 _OPTIONAL = {
     "gemv": ("b",),
     "lstm": ("y", "h_out", "c_out"),
@@ -126,6 +128,11 @@ def _collapsed(views: list[View]) -> tuple[list[int], list[list[int]]]:
             dims.append(n)
             for s, step in zip(strides, steps, strict=True):
                 s.append(step)
+    if len(dims) > MAX_RANK:
+        raise CheckError(
+            f"an operation has {len(dims)} axes of its own, the kernels take {MAX_RANK}: "
+            "export the model with fewer axes."
+        )
     if not dims:
         dims, strides = [1], [[1] for _ in views]
     return dims, strides

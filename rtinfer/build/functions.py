@@ -16,6 +16,7 @@ UNARY: dict[str, int] = {
     "log": 12,
     "sqrt": 13,
     "reciprocal": 14,
+    "selu": 15,
     "hard_sigmoid": 16,
     "erf": 17,
     "gelu": 18,
@@ -24,6 +25,7 @@ UNARY: dict[str, int] = {
     "round": 21,
     "sign": 22,
     "sin": 23,
+    "cos": 24,
 }
 
 BINARY: dict[str, int] = {"add": 0, "sub": 1, "mul": 2, "div": 3, "min": 4, "max": 5}

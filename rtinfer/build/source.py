@@ -131,6 +131,10 @@ def _tensors(graph: Any) -> list[Any]:
 
 
 def _check(path: Path, proto: Any) -> None:
+    for value in proto.graph.output:
+        # The checker wants a shape, which some exporters leave out and lowering finds by itself.
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(proto)
     except Exception as error:  # ValidationError, or what broken bytes cause inside it

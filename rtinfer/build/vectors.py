@@ -44,7 +44,7 @@ def stored(shapes: Shapes) -> list[Feed]:
 
 def _random(random: np.random.Generator, shapes: Shapes, scale: float) -> Feed:
     return {
-        name: (scale * random.standard_normal(shape)).astype(np.float32)
+        name: np.asarray(scale * random.standard_normal(shape), np.float32)
         for name, shape in shapes.items()
     }
 

@@ -127,7 +127,7 @@ def _offset(table: Mapping[str, int], name: str, kind: str) -> int:
 
 
 def _check(name: str, array: object, tensor: Tensor) -> None:
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.ndarray | np.generic):
         raise UsageError(
             f"input {name!r} is a {type(array).__name__}, expected a numpy array of float32 "
             f"{list(tensor.shape)}."

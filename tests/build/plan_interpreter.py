@@ -1,11 +1,12 @@
-"""An independent reading of plan.json: every operation in plain numpy, for checking the native plan.
+"""An independent reading of plan.json: every operation in plain numpy, to check the native plan.
 
-It takes what the native Plan takes and offers what the tests need of it. Sums run in float64, so its
-results are close to, not equal to, those of the native plan.
+It takes what the native Plan takes and offers what the tests need of it. Sums run in float64, so
+its results are close to, not equal to, those of the native plan.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 NativeOp = tuple[str, Sequence[int], Sequence[float]]
 
-_UNARY: dict[int, Callable[[Array, float, float], Array]] = {
+_UNARY: dict[int, Callable[[Array, float, float], Any]] = {
     0: lambda x, _a, _b: x,
     1: lambda x, _a, _b: np.where(x > 0, x, np.float32(0)),
     2: lambda x, a, _b: np.where(x >= 0, x, x * np.float32(a)),
@@ -29,6 +30,9 @@ _UNARY: dict[int, Callable[[Array, float, float], Array]] = {
     12: lambda x, _a, _b: np.log(x),
     13: lambda x, _a, _b: np.sqrt(x),
     14: lambda x, _a, _b: 1 / x,
+    15: lambda x, a, b: (
+        np.float32(b) * np.where(x >= 0, x, np.float32(a) * np.expm1(np.minimum(x, 0)))
+    ),
     16: lambda x, a, b: np.clip(np.float32(a) * x + np.float32(b), 0, 1),
     17: lambda x, _a, _b: _erf(x),
     18: lambda x, _a, _b: 0.5 * x * (1 + _erf(x / np.float32(math.sqrt(2)))),
@@ -37,6 +41,7 @@ _UNARY: dict[int, Callable[[Array, float, float], Array]] = {
     21: lambda x, _a, _b: np.round(x),
     22: lambda x, _a, _b: np.sign(x),
     23: lambda x, _a, _b: np.sin(x),
+    24: lambda x, _a, _b: np.cos(x),
 }
 _BINARY: dict[int, Callable[[Array, Array], Array]] = {
     0: np.add,
@@ -148,7 +153,8 @@ class Plan:
     def _matrix(self, offset: int, k: int, n: int) -> NDArray[np.float64]:
         panels = -(-n // 16)
         packed = self.view(offset, panels * k * 16).reshape(panels, k, 16)
-        return packed.transpose(1, 0, 2).reshape(k, panels * 16)[:, :n].astype(np.float64)
+        rows = packed.transpose(1, 0, 2).reshape(k, panels * 16)
+        return np.asarray(rows[:, :n], np.float64)
 
     def _gate(self, x: Array, offset: int, k: int, hidden: int, gate: int) -> Array:
         block = -(-hidden // 16) * k * 16 * 4

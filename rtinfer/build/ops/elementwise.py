@@ -9,6 +9,7 @@ from rtinfer.build.registry import lowers
 _PLAIN = {
     "Abs": "abs",
     "Ceil": "ceil",
+    "Cos": "cos",
     "Erf": "erf",
     "Exp": "exp",
     "Floor": "floor",
@@ -39,6 +40,13 @@ def leaky_relu(node: Node) -> list[Value]:
 @lowers("Elu")
 def elu(node: Node) -> list[Value]:
     return [node.graph.unary("elu", node.value(0), _float32(node, "alpha", 1.0))]
+
+
+@lowers("Selu")
+def selu(node: Node) -> list[Value]:
+    alpha = _float32(node, "alpha", 1.67326319217681884765625)
+    gamma = _float32(node, "gamma", 1.05070102214813232421875)
+    return [node.graph.unary("selu", node.value(0), alpha, gamma)]
 
 
 @lowers("HardSigmoid")

@@ -1,0 +1,338 @@
+"""Every operator family lowers to a plan that agrees with ONNX Runtime, ONNX and plain numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engines import Array, built, expected, op_names
+from onnx_models import model, node, normal, policy
+
+from rtinfer.engines.plan_file import Gemv
+from rtinfer.errors import CheckError
+
+X: dict[str, Any] = {"x": [1, 8]}
+ACTIVATIONS: dict[str, dict[str, float]] = {
+    "Relu": {},
+    "LeakyRelu": {"alpha": 0.3},
+    "Elu": {"alpha": 0.7},
+    "Selu": {},
+    "Tanh": {},
+    "Sigmoid": {},
+    "Softplus": {},
+    "HardSigmoid": {"alpha": 0.3, "beta": 0.4},
+    "HardSwish": {},
+    "Softsign": {},
+    "Neg": {},
+    "Abs": {},
+    "Exp": {},
+    "Erf": {},
+    "Floor": {},
+    "Ceil": {},
+    "Round": {},
+    "Sign": {},
+    "Sin": {},
+    "Cos": {},
+    "Reciprocal": {},
+    "Sqrt": {},
+    "Log": {},
+}
+
+
+def agrees(proto: Any, folder: Path, feeds: dict[str, Array], **options: Any) -> list[str]:
+    """Builds, runs, compares with ONNX's reference evaluator; the plan's operations."""
+    engine = built(proto, folder, **options)
+    results = engine.run(feeds)
+    for value, reference in zip(results.values(), expected(proto, feeds), strict=True):
+        assert value.shape == reference.shape
+        np.testing.assert_allclose(value, reference, rtol=1e-5, atol=1e-5)
+    return op_names(engine)
+
+
+@pytest.mark.parametrize("op", ACTIVATIONS)
+def test_an_activation_is_one_op(op: str, tmp_path: Path) -> None:
+    if op in ("Log", "Sqrt"):
+        nodes = [node("Abs", ["x"], ["a"]), node(op, ["a"], ["y"])]
+    else:
+        nodes = [node(op, ["x"], ["y"], **ACTIVATIONS[op])]
+    names = agrees(model(nodes, X, {"y": [1, 8]}, opset=17), tmp_path, {"x": normal(1, 1, 8) * 3})
+    composed = {"HardSwish": 2, "Softsign": 3, "Log": 2, "Sqrt": 2}
+    assert len(names) == composed.get(op, 1)
+
+
+def test_gelu_and_mish_lower(tmp_path: Path) -> None:
+    nodes = [node("Gelu", ["x"], ["g"]), node("Mish", ["g"], ["y"])]
+    agrees(model(nodes, X, {"y": [1, 8]}, opset=20), tmp_path, {"x": normal(1, 1, 8) * 3})
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+def test_clip_reads_its_bounds_from_attributes(opset: int, tmp_path: Path) -> None:
+    proto = model([node("Clip", ["x"], ["y"], min=-0.5, max=0.25)], X, {"y": [1, 8]}, opset=opset)
+    engine = built(proto, tmp_path)
+    x = normal(1, 1, 8)
+    np.testing.assert_array_equal(engine.run(x)["y"], np.clip(x, -0.5, 0.25))
+
+
+@pytest.mark.parametrize("bounds", [["low", "high"], ["low"], ["", "high"], []])
+def test_clip_reads_its_bounds_from_inputs(bounds: list[str], tmp_path: Path) -> None:
+    limits = {"low": np.float32(-0.5), "high": np.float32(0.25)}
+    proto = model([node("Clip", ["x", *bounds], ["y"])], X, {"y": [1, 8]}, limits, 13)
+    x = normal(1, 1, 8)
+    low, high = ("low" in bounds, "high" in bounds)
+    clipped = np.clip(x, -0.5 if low else -np.inf, 0.25 if high else np.inf)
+    np.testing.assert_array_equal(built(proto, tmp_path).run(x)["y"], clipped)
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Min", "Max", "Sum"])
+@pytest.mark.parametrize(
+    ("a", "b"), [((1, 8), (8,)), ((3, 1), (1, 4)), ((2, 3, 4), (3, 1)), ((1,), (2, 2)), ((), (5,))]
+)
+def test_arithmetic_broadcasts(
+    op: str, a: tuple[int, ...], b: tuple[int, ...], tmp_path: Path
+) -> None:
+    shape = np.broadcast_shapes(a, b)
+    proto = model([node(op, ["a", "b"], ["y"])], {"a": a, "b": b}, {"y": shape})
+    agrees(proto, tmp_path, {"a": normal(1, *a), "b": normal(2, *b) + np.float32(2)})
+
+
+@pytest.mark.parametrize("exponent", [2.0, 3.0, 0.5, 1.0, -1.0])
+def test_small_constant_powers_lower(exponent: float, tmp_path: Path) -> None:
+    constants = {"e": np.float32(exponent)}
+    nodes = [node("Abs", ["x"], ["a"]), node("Pow", ["a", "e"], ["y"])]
+    x = normal(1, 1, 8) + np.float32(2)
+    agrees(model(nodes, X, {"y": [1, 8]}, constants), tmp_path, {"x": x})
+
+
+@pytest.mark.parametrize("trans_b", [0, 1])
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+@pytest.mark.parametrize("bias", ["none", "row", "scalar", "matrix", "computed"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_gemm_forms(trans_b: int, alpha: float, bias: str, rows: int, tmp_path: Path) -> None:
+    weight = normal(1, 20, 8) if trans_b else normal(1, 8, 20)
+    shapes = {"row": (20,), "scalar": (1,), "matrix": (rows, 20), "computed": (rows, 20)}
+    constants: dict[str, Any] = {"w": weight}
+    if bias != "none":
+        constants["c"] = normal(2, *shapes[bias])
+    inputs = ["x", "w", *(["c"] if bias != "none" else [])]
+    nodes = [node("Gemm", inputs, ["y"], transB=trans_b, alpha=alpha, beta=0.25)]
+    feeds, given = {"x": normal(3, rows, 8)}, {"x": [rows, 8]}
+    if bias == "computed":
+        feeds["c"], given["c"] = constants.pop("c"), [rows, 20]
+    names = agrees(model(nodes, given, {"y": [rows, 20]}, constants), tmp_path, feeds)
+    if bias in ("none", "row", "scalar"):
+        assert names == ["gemv"]
+
+
+def test_gemm_of_a_transposed_input(tmp_path: Path) -> None:
+    proto = model(
+        [node("Gemm", ["x", "w"], ["y"], transA=1)],
+        {"x": [8, 3]},
+        {"y": [3, 5]},
+        {"w": normal(1, 8, 5)},
+    )
+    agrees(proto, tmp_path, {"x": normal(2, 8, 3)})
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "y"),
+    [
+        ((1, 8), (8, 5), (1, 5)),
+        ((8,), (8, 5), (5,)),
+        ((2, 3, 8), (8, 5), (2, 3, 5)),
+        ((2, 8), (8,), (2,)),
+        ((8,), (8,), ()),
+        ((2, 8), (1, 8, 5), (1, 2, 5)),
+    ],
+)
+def test_matmul_forms(
+    x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], tmp_path: Path
+) -> None:
+    proto = model([node("MatMul", ["x", "w"], ["y"])], {"x": x}, {"y": y}, {"w": normal(1, *w)})
+    agrees(proto, tmp_path, {"x": normal(2, *x)})
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 17, 21, 23])
+def test_a_policy_becomes_one_op_a_layer(opset: int, tmp_path: Path) -> None:
+    """Bias and activation are fused, and the unused half of the head is not computed."""
+    engine = built(policy(opset), tmp_path)
+    assert op_names(engine) == ["binary", "binary", "gemv", "gemv", "gemv"]
+    head = engine.plan_file.ops[-1]
+    assert isinstance(head, Gemv)
+    assert (head.k, head.n) == (16, 5)
+    x = normal(9, 1, 6)
+    np.testing.assert_allclose(
+        engine.run(x)["action"], expected(policy(opset), {"obs": x})[0], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_both_halves_of_a_used_head_are_kept(tmp_path: Path) -> None:
+    constants = {"w": normal(1, 8, 6), "parts": np.array([4, 2], np.int64)}
+    nodes = [
+        node("MatMul", ["x", "w"], ["head"]),
+        node("Split", ["head", "parts"], ["a", "b"], axis=1),
+        node("Tanh", ["b"], ["c"]),
+    ]
+    proto = model(nodes, X, {"a": [1, 4], "c": [1, 2]}, constants)
+    assert agrees(proto, tmp_path, {"x": normal(2, 1, 8)}) == ["gemv", "unary"]
+
+
+def test_a_value_that_is_also_an_output_is_not_fused_away(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Relu", ["m"], ["y"])]
+    proto = model(nodes, X, {"m": [1, 4], "y": [1, 4]}, {"w": normal(1, 8, 4)})
+    assert agrees(proto, tmp_path, {"x": normal(2, 1, 8)}) == ["gemv", "unary"]
+
+
+MOVES: dict[str, tuple[list[Any], dict[str, Any], list[int]]] = {
+    "reshape": ([node("Reshape", ["x", "s"], ["y"])], {"s": np.array([0, -1])}, [2, 12]),
+    "flatten": ([node("Flatten", ["x"], ["y"], axis=2)], {}, [6, 4]),
+    "squeeze": (
+        [node("Unsqueeze", ["x", "a"], ["u"]), node("Squeeze", ["u", "b"], ["y"])],
+        {"a": np.array([0, -1]), "b": np.array([4])},
+        [1, 2, 3, 4],
+    ),
+    "transpose": ([node("Transpose", ["x"], ["y"], perm=[2, 0, 1])], {}, [4, 2, 3]),
+    "slice": (
+        [node("Slice", ["x", "s", "e", "a", "t"], ["y"])],
+        {
+            "s": np.array([-3, 3]),
+            "e": np.array([99, 0]),
+            "a": np.array([2, 1]),
+            "t": np.array([2, -1]),
+        },
+        [2, 2, 2],
+    ),
+    "reverse": (
+        [node("Slice", ["x", "s", "e", "a", "t"], ["y"])],
+        {
+            "s": np.array([-1]),
+            "e": np.array([np.iinfo(np.int64).min]),
+            "a": np.array([2]),
+            "t": np.array([-1]),
+        },
+        [2, 3, 4],
+    ),
+    "gather": (
+        [node("Gather", ["x", "i"], ["y"], axis=2)],
+        {"i": np.array([3, 0, 1, -1])},
+        [2, 3, 4],
+    ),
+    "gather one": ([node("Gather", ["x", "i"], ["y"], axis=1)], {"i": np.array(2)}, [2, 4]),
+    "concat": (
+        [node("Concat", ["x", "k", "x"], ["y"], axis=2)],
+        {"k": normal(1, 2, 3, 1)},
+        [2, 3, 9],
+    ),
+    "expand": (
+        [node("Expand", ["x", "s"], ["y"])],
+        {"s": np.array([2, 2, 3, 4])},
+        [2, 2, 3, 4],
+    ),
+    "tile": ([node("Tile", ["x", "r"], ["y"])], {"r": np.array([2, 1, 3])}, [4, 3, 12]),
+    "shape": (
+        [
+            node("Shape", ["x"], ["s"]),
+            node("Gather", ["s", "first"], ["n"], axis=0),
+            node("Concat", ["n", "rest"], ["t"], axis=0),
+            node("Reshape", ["x", "t"], ["y"]),
+        ],
+        {"first": np.array([0]), "rest": np.array([-1])},
+        [2, 12],
+    ),
+    "identity": ([node("Identity", ["x"], ["y"])], {}, [2, 3, 4]),
+    "cast": ([node("Cast", ["x"], ["y"], to=1)], {}, [2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moving_values_changes_none(name: str, tmp_path: Path) -> None:
+    nodes, constants, shape = MOVES[name]
+    proto = model(nodes, {"x": [2, 3, 4]}, {"y": shape}, constants)
+    x = normal(2, 2, 3, 4)
+    result = built(proto, tmp_path).run(x)["y"]
+    np.testing.assert_array_equal(result, expected(proto, {"x": x})[0])
+
+
+def test_views_between_layers_cost_nothing(tmp_path: Path) -> None:
+    constants = {"w": normal(1, 8, 6), "s": np.array([3, 2]), "v": normal(2, 2, 4)}
+    nodes = [
+        node("MatMul", ["x", "w"], ["m"]),
+        node("Reshape", ["m", "s"], ["r"]),
+        node("MatMul", ["r", "v"], ["y"]),
+    ]
+    proto = model(nodes, X, {"y": [3, 4]}, constants)
+    assert agrees(proto, tmp_path, {"x": normal(3, 1, 8)}) == ["gemv", "gemv"]
+
+
+def test_constants_are_folded_by_the_kernels_that_would_have_run(tmp_path: Path) -> None:
+    """Folding tanh(c) gives the bytes of running it."""
+    c = normal(1, 1, 8)
+    folded = model(
+        [node("Tanh", ["c"], ["t"]), node("Add", ["x", "t"], ["y"])], X, {"y": [1, 8]}, {"c": c}
+    )
+    engine = built(folded, tmp_path)
+    assert op_names(engine) == ["binary"]
+    (tmp_path / "run").mkdir()
+    ran = built(model([node("Tanh", ["x"], ["y"])], X, {"y": [1, 8]}), tmp_path / "run")
+    zeros = np.zeros((1, 8), np.float32)
+    np.testing.assert_array_equal(engine.run(zeros)["y"], ran.run(c)["y"])
+
+
+def test_a_constant_output_is_served(tmp_path: Path) -> None:
+    nodes = [node("Identity", ["c"], ["fixed"]), node("Relu", ["x"], ["y"])]
+    proto = model(nodes, X, {"fixed": [3], "y": [1, 8]}, {"c": normal(1, 3)})
+    agrees(proto, tmp_path, {"x": normal(2, 1, 8)})
+
+
+def test_equal_weights_are_stored_once(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("MatMul", ["m", "w"], ["y"])]
+    engine = built(model(nodes, X, {"y": [1, 8]}, {"w": normal(1, 8, 8)}), tmp_path)
+    assert engine.plan_file.weights_bytes == 8 * 16 * 4
+
+
+def test_everything_that_cannot_be_lowered_is_named_at_once(tmp_path: Path) -> None:
+    nodes = [
+        node("Cumsum", ["x"], ["odd"]),
+        node("Relu", ["odd"], ["r"]),
+        node("Einsum", ["r", "r"], ["e"], equation="ij,ij->ij"),
+        node("Pow", ["x", "e5"], ["p"]),
+        node("Add", ["e", "p"], ["y"]),
+    ]
+    proto = model(nodes, X, {"y": [1, 8]}, {"e5": np.float32(5)})
+    with pytest.raises(CheckError) as refusal:
+        built(proto, tmp_path)
+    text = str(refusal.value)
+    for part in ("Cumsum 'Cumsum_odd' (opset 17)", "Einsum 'Einsum_e'", "exponent 5"):
+        assert part in text
+    assert "Relu" not in text
+    assert "Add" not in text
+
+
+REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "computed matrix": ([node("MatMul", ["x", "z"], ["y"])], {}, "second operand is computed"),
+    "training dropout": (
+        [node("Dropout", ["x", "ratio", "mode"], ["y"])],
+        {"ratio": np.float32(0.5), "mode": np.array(True)},
+        "random",
+    ),
+    "cast": (
+        [node("Cast", ["x"], ["d"], to=11), node("Cast", ["d"], ["y"], to=1)],
+        {},
+        "only float32 is computed",
+    ),
+    "several exponents": (
+        [node("Pow", ["x", "e"], ["y"])],
+        {"e": normal(1, 8)},
+        "exponent has several values",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_form_without_a_kernel_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
+    nodes, constants, reason = REFUSED[name]
+    proto = model(nodes, {"x": [8, 8], "z": [8, 8]}, {"y": [8, 8]}, constants)
+    with pytest.raises(Exception, match=reason):
+        built(proto, tmp_path)
+    assert not (tmp_path / "model.engine").exists()
