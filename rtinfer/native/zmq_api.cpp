@@ -66,7 +66,12 @@ ZmqContext::ZmqContext(const ZmqApi& api, int fifo_priority) : api_(api), contex
 }
 
 ZmqContext::~ZmqContext() {
+  for (void* socket : open_) api_.close(socket);
   api_.ctx_term(context_);
+}
+
+void ZmqContext::close(void* socket) noexcept {
+  if (std::erase(open_, socket) != 0) api_.close(socket);
 }
 
 void* ZmqContext::socket(int type) {
@@ -75,6 +80,7 @@ void* ZmqContext::socket(int type) {
     throw std::runtime_error(std::string("libzmq could not make a socket: ") +
                              api_.strerror(api_.error()));
   }
+  open_.push_back(made);
   set(made, zmq::kLinger, 0);
   set(made, zmq::kIpv6, 1);
   return made;

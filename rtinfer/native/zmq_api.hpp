@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace rtinfer::rt {
 
@@ -65,12 +66,13 @@ class ZmqContext {
   void set(void* socket, int option, int value);
   // Throws with a sentence that names the endpoint.
   void bind(void* socket, const std::string& endpoint, const std::string& what);
-  void close(void* socket) noexcept { api_.close(socket); }
+  void close(void* socket) noexcept;
   const ZmqApi& api() const noexcept { return api_; }
 
  private:
   const ZmqApi& api_;
   void* context_;
+  std::vector<void*> open_;  // the context ends only when none is left, also after a failed start
 };
 
 }  // namespace rtinfer::rt

@@ -13,7 +13,7 @@ from pathlib import Path
 from rtinfer.errors import RtinferError, UsageError
 from rtinfer.service import runtime_dir as runtime
 
-START_TIMEOUT_S = 120.0  # a large engine repeats its reference vectors first
+START_TIMEOUT_S = 30.0  # a large engine repeats its reference vectors first
 
 
 class LoopProcess:
