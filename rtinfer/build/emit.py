@@ -13,6 +13,7 @@ from rtinfer.engines.plan_file import NUMERICS, SCHEMA, Place, PlanFile, PlanOp,
 from rtinfer.errors import CheckError
 
 MAX_RANK = 8
+MAX_BLOCK_BYTES = 2**31
 _OPTIONAL = {
     "gemv": ("b",),
     "lstm": ("y", "h_out", "c_out"),
@@ -33,6 +34,11 @@ def emit(graph: Graph) -> tuple[PlanFile, bytes]:
                 data = pack_vector(view.buffer.data)
                 constants[view.buffer] = weights.add(f"{index:04}.{name}", data)
     arena, arena_bytes = plan_arena(graph)
+    if weights.size + arena_bytes > MAX_BLOCK_BYTES:
+        raise CheckError(
+            f"the plan needs {weights.size + arena_bytes} bytes, at most {MAX_BLOCK_BYTES} are "
+            "served: build it for smaller axes or use another backend."
+        )
     offsets = constants | {buffer: weights.size + at for buffer, at in arena.items()}
     state_inputs = {name for name, _ in graph.state}
     state_outputs = {name for _, name in graph.state}

@@ -11,6 +11,7 @@ from rtinfer.build.emit import emit
 from rtinfer.build.ir import Constant, Graph, Value, View
 from rtinfer.build.node import Node, UnsupportedError
 from rtinfer.build.ops import LOWERINGS
+from rtinfer.build.source import first_line
 from rtinfer.engines.runner import Runner
 from rtinfer.errors import CheckError
 from rtinfer.safetensors import decode
@@ -25,7 +26,7 @@ def fold(proto: Any, opset: int, inputs: Sequence[Constant | None]) -> list[Cons
     float32 arithmetic runs on the plan's own kernels, so that a folded value has the bytes that it
     would have had at run time, on every machine; the rest runs in ONNX's reference evaluator.
     """
-    lowering = LOWERINGS.get(proto.op_type)
+    lowering = LOWERINGS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
     computes = lowering is not None and lowering.__module__.rpartition(".")[2] in _COMPUTING
     given = [value for value in inputs if value is not None]
     if computes and given and all(v.dtype == np.float32 and v.size for v in given):
@@ -66,6 +67,6 @@ def _by_reference(proto: Any, opset: int, inputs: Sequence[Constant | None]) -> 
             found = iter(ReferenceEvaluator(model).run(None, given))
     except Exception as error:  # the evaluator raises whatever its operator code raises
         raise UnsupportedError(
-            f"its constant inputs cannot be evaluated ({str(error).splitlines()[0]})"
+            f"its constant inputs cannot be evaluated ({first_line(error)})"
         ) from None
     return [np.asarray(next(found)) if name else np.empty(0) for name in proto.output]

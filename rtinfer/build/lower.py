@@ -12,7 +12,7 @@ from rtinfer.build.ir import Graph, Value, View
 from rtinfer.build.node import Node, UnsupportedError
 from rtinfer.build.ops import LOWERINGS
 from rtinfer.build.select import needed_names, needed_nodes
-from rtinfer.build.source import Model
+from rtinfer.build.source import Model, first_line
 from rtinfer.errors import CheckError
 
 FLOAT32 = onnx.TensorProto.FLOAT
@@ -63,7 +63,9 @@ def _lowered(model: Model, graph: Graph, proto: Any, values: Mapping[str, Value]
     except UnsupportedError:
         raise
     except Exception as error:  # a malformed node must end in a sentence as well
-        raise UnsupportedError(f"it is malformed ({type(error).__name__}: {error})") from None
+        raise UnsupportedError(
+            f"it is malformed ({type(error).__name__}: {first_line(error)})"
+        ) from None
 
 
 def _constant(value: Value | None) -> Any:
@@ -79,8 +81,8 @@ def _initializers(model: Model, outputs: Sequence[str]) -> dict[str, Value]:
                 values[tensor.name] = onnx.numpy_helper.to_array(tensor)
             except Exception as error:  # sizes that do not match the data, unknown types
                 raise CheckError(
-                    f"initializer {tensor.name!r} of model {model.path} is malformed ({error}): "
-                    "export the model again."
+                    f"initializer {tensor.name!r} of model {model.path} is malformed "
+                    f"({first_line(error)}): export the model again."
                 ) from None
     return values
 

@@ -7,8 +7,9 @@ import numpy as np
 import onnx
 
 from rtinfer.build.select import needed_names, needed_nodes
-from rtinfer.build.source import Model
+from rtinfer.build.source import Model, first_line
 from rtinfer.build.vectors import Feed, Shapes
+from rtinfer.errors import CheckError
 
 # Relative size of a disturbance: two units in the last place of a float32.
 DISTURBANCE = 2.0**-22
@@ -31,7 +32,14 @@ class Reference:
         state = {name: np.zeros(shape, np.float32) for name, shape in self._state_shapes.items()}
         results = []
         for feed in feeds:
-            found = dict(zip(self._outputs, self._run(self._outputs, feed | state), strict=True))
+            try:
+                values = self._run(self._outputs, feed | state)
+            except Exception as error:  # each implementation has errors of its own
+                raise CheckError(
+                    f"the model cannot be run by {self.label} ({first_line(error)}), so its plan "
+                    "cannot be checked: export it again."
+                ) from None
+            found = dict(zip(self._outputs, values, strict=True))
             state = {name: found[output] for name, output in self._state.items()}
             results.append(found)
         return results
@@ -76,7 +84,7 @@ def _needed_part(model: Model, shapes: Shapes, outputs: Sequence[str]) -> Any:
         kind = known[name].type.tensor_type.elem_type
         results.append(onnx.helper.make_tensor_value_info(name, kind, None))
     part = onnx.helper.make_graph(
-        needed_nodes(model, outputs),
+        [_named(node, index) for index, node in enumerate(needed_nodes(model, outputs))],
         "policy",
         inputs,
         results,
@@ -87,18 +95,38 @@ def _needed_part(model: Model, shapes: Shapes, outputs: Sequence[str]) -> Any:
     return proto
 
 
+def _named(node: Any, index: int) -> Any:
+    """The node with all its outputs named: ONNX Runtime crashes on a Split with one left out."""
+    named = onnx.NodeProto()
+    named.CopyFrom(node)
+    for position, name in enumerate(node.output):
+        named.output[position] = name or f"unused/{index}/{position}"
+    return named
+
+
 def _session(proto: Any) -> tuple[str, Any]:
+    """(who runs it, the function that does). ONNX Runtime also refuses models that are valid."""
     try:
         import onnxruntime
-    except ImportError:
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return f"onnxruntime {onnxruntime.__version__}", session.run
+    except Exception:
+        return _evaluator(proto)
+
+
+def _evaluator(proto: Any) -> tuple[str, Any]:
+    try:
         evaluator = onnx.reference.ReferenceEvaluator(proto)
-        # Edge inputs overflow inside numpy, which would warn a user about nothing wrong.
-        quiet = np.errstate(all="ignore")
-        return f"onnx.reference {onnx.__version__}", quiet(evaluator.run)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return f"onnxruntime {onnxruntime.__version__}", session.run
+    except Exception as error:
+        raise CheckError(
+            f"the model cannot be run by ONNX's reference evaluator ({first_line(error)}), so its "
+            "plan cannot be checked: export it again."
+        ) from None
+    # Edge inputs overflow inside numpy, which would warn a user about nothing wrong.
+    return f"onnx.reference {onnx.__version__}", np.errstate(all="ignore")(evaluator.run)

@@ -31,8 +31,7 @@ def read(path: Path) -> Model:
     opset = _opset(path, proto)
     digest = hashlib.sha256(content)
     _load_external(path, proto, len(content), digest)
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
+    proto = _inlined(path, proto)
     _check(path, proto)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     return Model(path, proto, digest.hexdigest(), opset, metadata)
@@ -63,7 +62,7 @@ def _parsed(path: Path, content: bytes) -> Any:
     try:
         proto.ParseFromString(content)
     except Exception as error:  # protobuf's DecodeError, whose module has no type information
-        _not_onnx(path, _first_line(error))
+        _not_onnx(path, first_line(error))
     if not proto.HasField("graph") or not proto.opset_import or not proto.graph.output:
         _not_onnx(path, "it has no graph with outputs")
     return proto
@@ -105,7 +104,7 @@ def _load_external(path: Path, proto: Any, size: int, digest: Any) -> None:
         except Exception as error:  # onnx raises several unrelated types here
             raise CheckError(
                 f"tensor {tensor.name!r} of model {path} cannot be read from {location!r}: "
-                f"{_first_line(error)}."
+                f"{first_line(error)}."
             ) from None
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
@@ -130,6 +129,16 @@ def _tensors(graph: Any) -> list[Any]:
     return tensors
 
 
+def _inlined(path: Path, proto: Any) -> Any:
+    """The model with its own functions replaced by their bodies."""
+    if not proto.functions:
+        return proto
+    try:
+        return onnx.inliner.inline_local_functions(proto)
+    except Exception as error:  # the inliner is native code with errors of its own
+        _not_onnx(path, first_line(error))
+
+
 def _check(path: Path, proto: Any) -> None:
     for value in proto.graph.output:
         # The checker wants a shape, which some exporters leave out and lowering finds by itself.
@@ -138,15 +147,16 @@ def _check(path: Path, proto: Any) -> None:
     try:
         onnx.checker.check_model(proto)
     except Exception as error:  # ValidationError, or what broken bytes cause inside it
-        reason = _first_line(error)
+        reason = first_line(error)
         # An operator that ONNX does not know is named later, with all others that have no lowering.
         if "No Op registered" not in reason:
             _not_onnx(path, reason)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of another library says, short enough for our own sentence."""
     lines = str(error).strip().splitlines()
-    return lines[0].strip().rstrip(".") if lines else type(error).__name__
+    return lines[0].strip().rstrip(".")[:200] if lines else type(error).__name__
 
 
 def _not_onnx(path: Path, reason: str) -> NoReturn:

@@ -14,6 +14,8 @@ def gemm(node: Node) -> list[Value]:
     if node.attribute("transA", 0):
         x = x.strided(x.shape[::-1], x.strides[::-1])
     weight = node.constant(1, "matrix B")
+    if len(x.shape) != 2:
+        node.refuse(f"its A has shape {list(x.shape)}, expected two axes")
     weight = weight.T if node.attribute("transB", 0) else weight
     _check_product(node, x, weight)
     alpha = np.float32(node.attribute("alpha", 1.0))
