@@ -102,7 +102,10 @@ class Loop:
         return self._loop.observe(self._indices[source], epoch, given, stamp, flat)
 
     def arm(self) -> None:
-        """Lets actions out. Raises CheckError where the loop is not READY."""
+        """Lets actions out from the next step on, given a valid observation by then.
+
+        Raises CheckError where it is armed already.
+        """
         self._command("arm")
 
     def stop(self) -> None:

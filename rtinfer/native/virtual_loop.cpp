@@ -1,6 +1,8 @@
 // Orders the tick thread's and the watchdog's deeds of one tick by their virtual times.
 #include "rtinfer/native/virtual_loop.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -50,6 +52,10 @@ Drop VirtualLoop::observe(size_t source, const SourceStamp& stamp, const float* 
   Drop drop = Drop::kNone;
   if (stamp.stamp_ns > now + kFutureTolerance_ns) drop = Drop::kFuture;
   if (stamp.stamp_ns < now - source_specs_[source].max_age_ns) drop = Drop::kStale;
+  const int64_t count = source_specs_[source].value_count();
+  if (!std::all_of(values, values + count, [](float value) { return std::isfinite(value); })) {
+    drop = Drop::kNonFinite;
+  }
   SourceOrder::Result order;
   if (drop == Drop::kNone) {
     order = order_[source].admit(stamp);

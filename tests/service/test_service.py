@@ -114,6 +114,7 @@ def test_a_loop_that_is_killed_is_reported_and_a_restart_is_a_new_epoch(
     config = rtinfer.load_config(config_file())
     with rtinfer.Service(config) as service:
         robot.until_action(from_policy)
+        until(lambda: service.status()["origins"]["policy"], "a counted action")
         os.kill(service.pid, signal.SIGKILL)
         until(lambda: service.exit_code() is not None, "the loop's end")
         with pytest.raises(RtinferError, match="was killed by SIGKILL; its last words: none"):

@@ -12,8 +12,8 @@ import zmq
 
 from rtinfer import wire
 from rtinfer.clients import ActionSubscriber, ObservationPublisher
-from rtinfer.host import boot_id, now_ns
 from rtinfer.errors import UsageError
+from rtinfer.host import boot_id, now_ns
 
 GROUP = wire.ActionGroup("legs", "position", 3, ("position", "kp"))
 WAIT_MS = 5000
