@@ -13,7 +13,7 @@ from rtinfer.engines.plan_file import NUMERICS, SCHEMA, Place, PlanFile, PlanOp,
 from rtinfer.errors import CheckError
 
 MAX_RANK = 8
-MAX_BLOCK_BYTES = 2**31
+MAX_BLOCK_BYTES = 2**30  # no larger arena is taken by the native Plan
 _OPTIONAL = {
     "gemv": ("b",),
     "lstm": ("y", "h_out", "c_out"),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rtinfer import _native
 from rtinfer.engines.plan_file import PlanFile, count, native_op, native_state
-from rtinfer.errors import CheckError
+from rtinfer.errors import CheckError, UsageError
 
 Array = NDArray[np.float32]
 
@@ -21,6 +21,8 @@ class Runner:
         try:
             self.plan = _native.Plan(weights, plan_file.arena_bytes, ops, native_state(plan_file))
         except (ValueError, MemoryError) as error:
+            if "RTINFER_ISA" in str(error):  # the environment is wrong, not the plan
+                raise UsageError(f"{error}.") from None
             raise CheckError(
                 f"{label} is refused ({error}): rebuild the engine with `rtinfer build`."
             ) from None

@@ -89,6 +89,33 @@ def test_offsets_point_at_the_tensors_in_the_block(engine: Engine) -> None:
         engine.output_offset("obs")
 
 
+@pytest.mark.parametrize("isa", ["reference", "scalar", "avx2", "avx512", "neon"])
+def test_every_instruction_set_gives_the_stored_bytes(
+    isa: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading repeats the stored runs, here with other kernels than those that stored them."""
+    monkeypatch.setenv("RTINFER_ISA", "scalar")
+    folders = [tmp_path / "layers", tmp_path / "recurrent"]
+    for folder, proto in zip(folders, (policy(), recurrent("LSTM", 33, 3)), strict=True):
+        folder.mkdir()
+        built(proto, folder)
+    monkeypatch.setenv("RTINFER_ISA", isa)
+    for folder in folders:
+        try:
+            assert rtinfer.load(folder / "model.engine").plan.isa == isa
+        except UsageError as lacking:
+            pytest.skip(str(lacking))
+
+
+def test_an_unknown_instruction_set_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(policy(), tmp_path)
+    monkeypatch.setenv("RTINFER_ISA", "mmx")
+    with pytest.raises(UsageError, match=r"RTINFER_ISA is 'mmx'.*unset it"):
+        rtinfer.load(tmp_path / "model.engine")
+
+
 def test_the_weights_cannot_be_written(engine: Engine) -> None:
     assert not engine.plan.view(0, 4).flags.writeable
 
