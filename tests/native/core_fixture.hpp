@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "rtinfer/native/engine.hpp"
@@ -21,6 +22,7 @@ struct HalfEngine {
   float state = 0.0f;
   float next_state = 0.0f;
   bool fails = false;
+  bool says_nan = false;
 
   Engine engine() {
     return {this,
@@ -36,7 +38,7 @@ struct HalfEngine {
 
  private:
   bool run() noexcept {
-    block[4] = block[0] / 2;
+    block[4] = says_nan ? std::numeric_limits<float>::quiet_NaN() : block[0] / 2;
     block[5] = block[1] / 2;
     next_state = state + 1.0f;
     block[6] = next_state;

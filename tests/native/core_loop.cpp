@@ -172,15 +172,24 @@ TEST("a stale observation never drives the policy, and recovery is counted in ti
 TEST("a policy that says NaN is refused, and one that fails too") {
   Bench bench;
   bench.run_good(30);
-  bench.values[0] = std::nanf("");
-  bench.observe();  // the frame decoder would have dropped it; the gate stands behind it
+  bench.half.says_nan = true;
+  bench.observe();
   CHECK(bench.step());
   CHECK(bench.last().reason == Reason::kNonFinite && std::isfinite(position(bench.last(), 0)));
-  bench.values[0] = 1.0f;
+  bench.half.says_nan = false;
   bench.half.fails = true;
   bench.observe();
   CHECK(bench.step());
   CHECK(bench.last().reason == Reason::kEngineError);
+}
+
+TEST("an observation that is not finite is dropped, and the last one serves on") {
+  Bench bench;
+  bench.run_good(30);
+  bench.values[1] = std::nanf("");
+  CHECK(bench.observe() == Drop::kNonFinite);
+  CHECK(bench.step());
+  CHECK(bench.last().origin == Origin::kPolicy);
 }
 
 TEST("over = refuse turns a value beyond a limit into a miss; clip clips and counts") {
@@ -270,6 +279,7 @@ TEST("300,000 ticks of random faults: one action a tick, in limits, finite, neve
       for (float& value : bench.values)
         value = static_cast<float>(random() % 2000) / 100.0f - 10.0f;
       if (chance(2)) bench.values[1] = std::nanf("");
+      bench.half.says_nan = chance(2);
       if (chance(1)) {
         bench.epoch += 1;
         bench.seq = 0;
