@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ def measure(plan: Plan, client: Client, say: Callable[[str], None]) -> Rounds:
         for spin, ours in rounds.ours.items():
             with service.running(plan.config, egress_spin_ns=spin) as running:
                 priority = running.threads.priority("egress")
+                with client.feeding(running.endpoints, plan.other_core):
+                    time.sleep(0.2)  # ticks are recorded once it is armed
                 grid = int(running.records()["scheduled_ns"][-1]) + plan.period_ns // 2
                 rows = client.measure(running.endpoints, plan.core, priority, plan.count, grid)
                 inward, outward = joined(rows, running.records())

@@ -52,6 +52,7 @@ int main(int count, char** words) {
   const int64_t priority = arguments.number("priority");
   const int64_t period_ns = arguments.number("period_ns");
   const int64_t sends = arguments.number("count");
+  const auto epoch_at = static_cast<size_t>(arguments.number("observation_epoch_offset"));
   const auto seq_at = static_cast<size_t>(arguments.number("observation_seq_offset"));
   const auto stamp_at = static_cast<size_t>(arguments.number("observation_stamp_offset"));
   const Offsets action_at{static_cast<size_t>(arguments.number("action_seq_offset")),
@@ -59,15 +60,15 @@ int main(int count, char** words) {
                           static_cast<size_t>(arguments.number("action_stamp_offset"))};
   const std::string topic = arguments.text("observation_topic");
   std::vector<unsigned char> observation = read_file(arguments.text("observation"));
-  if (std::max(seq_at, stamp_at) + 8 > observation.size()) stop("an offset lies outside the frame");
+  if (std::max({epoch_at, seq_at, stamp_at}) + 8 > observation.size())
+    stop("an offset lies outside the frame");
 
   void* context = zmq.context(core, priority);
   void* out = zmq.socket(context, kPub);
   void* in = zmq.socket(context, kSub);
   const std::string& action_topic = arguments.text("action_topic");
   zmq.set(in, kSubscribe, action_topic.data(), action_topic.size());
-  zmq.option(in, kReceiveTimeout,
-             static_cast<int>(std::max<int64_t>(1, period_ns / 1'000'000 - 1)));
+  zmq.option(in, kReceiveTimeout, static_cast<int>(std::max<int64_t>(1, period_ns / 1'000'000)));
   zmq.option(out, kLinger, 0);
   if (zmq.connect(out, arguments.text("observation_endpoint").c_str()) != 0) stop("cannot connect");
   if (zmq.connect(in, arguments.text("action_endpoint").c_str()) != 0) stop("cannot connect");
@@ -78,10 +79,13 @@ int main(int count, char** words) {
   enter_real_time(core, priority);
   // first_ns names one instant of the grid that observations are sent on; 0: now, once connected.
   const int64_t start_ns = now_ns() + kSecond / 5;
+  store_big_endian(observation.data() + epoch_at, static_cast<uint64_t>(start_ns));
   const int64_t phase_ns = arguments.number("first_ns") % period_ns;
   const int64_t first_ns = start_ns - start_ns % period_ns + period_ns + phase_ns;
 
   for (int64_t k = 0; k < sends; ++k) {
+    // An answer that never came took longer than a period: on to the next instant of the grid.
+    k = std::max(k, (now_ns() - first_ns + period_ns - 1) / period_ns);
     sleep_until(first_ns + k * period_ns);
     const int64_t seq = k + 1;
     const int64_t sent_ns = now_ns();
