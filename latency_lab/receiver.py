@@ -24,7 +24,6 @@ class Received:
     tick: int
     received_ns: int
     origin: str
-    epoch: int
     seq: int
     values: NDArray[np.float32]
 
@@ -88,7 +87,6 @@ class Receiver:
                             action.tick,
                             action.received_ns,
                             action.origin,
-                            source.epoch,
                             source.seq,
                             np.concatenate(values),
                         )

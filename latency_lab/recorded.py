@@ -1,8 +1,8 @@
 """Replay at recorded speed: the real service process, a sender on an absolute schedule, a client.
 
-The first observation is sent half a period before a tick, so that a jitter of less than that
-decides nothing, and one period after a marker: an observation under the epoch of the replay, whose
-restart of the source resets recurrent state just before the replay begins.
+The loop is armed once to see that all is connected, then reset. The first observation of the replay
+arms it again, so recurrent state starts there. Each observation of a steady log is sent about half
+a period before its tick, so that a jitter of less than that decides nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rtinfer.records import FIGURES, figure
 
 START_TIMEOUT_S = 10.0
 PROGRESS_S = 0.5
+FRESH_PERIODS = 3  # for how long the observations are fresh that are sent before the replay
 POLICIES = ("policy", "chunk")
 
 
@@ -38,15 +39,15 @@ def replay_recorded(
         with service, Receiver(service, target) as receiver:
             sender = _Sender(service, target, recording, speed)
             try:
-                sender.arm(receiver)
-                sender.align(receiver)
+                sender.connect(receiver)
+                sender.reset(receiver)
                 sender.send_all(receiver, progress)
                 # A record comes out a few ticks late, since egress may still add to it.
                 time.sleep(8 * sender.period_ns / 1e9 + 0.1)
                 receiver.check()
                 status = service.status()
             finally:
-                sender.close()
+                sender.publisher.close()
         return _outcome(sender, receiver, status)
     finally:
         if service.runtime_dir.name == target.config.name:
@@ -54,31 +55,27 @@ def replay_recorded(
 
 
 class _Sender:
-    """Stands for the robot: one publisher to arm with, one whose epoch is the replay's."""
+    """Stands for the robot."""
 
     def __init__(
         self, service: rtinfer.Service, target: Target, recording: Recording, speed: float
     ) -> None:
-        source = target.config.source[0]
-        endpoint, fields = service.source_endpoint(), source.sizes()
+        source, loop = target.config.source[0], target.config.loop[0]
         self.service, self.target, self.recording = service, target, recording
-        self.period_ns = target.config.loop[0].period_ns
-        # Half a period before the tick, unless an observation would be too old by then.
-        self.lead_ns = min(self.period_ns // 2, round(source.max_age_ms * 1e6) // 2)
+        self.period_ns, self.max_age_ns = loop.period_ns, round(source.max_age_ms * 1e6)
+        self.fresh_ns = min(self.max_age_ns, FRESH_PERIODS * self.period_ns)
+        # Midway between the watchdog, which has to see the first observation to arm, and the tick.
+        after_watchdog_ns = self.period_ns - loop.deadline_ns
+        self.lead_ns = (after_watchdog_ns + min(self.period_ns, self.max_age_ns)) // 2
         self.offsets_ns = np.round(recording.times_ns / speed).astype(np.int64)
         self.late_ns = np.zeros(len(self.offsets_ns), np.int64)
         self.start_ns = 0
         self.first_seq = 0
-        self._arming = rtinfer.ObservationPublisher(endpoint, source.name, fields)
-        self.publisher = rtinfer.ObservationPublisher(endpoint, source.name, fields)
+        endpoint = service.source_endpoint()
+        self.publisher = rtinfer.ObservationPublisher(endpoint, source.name, source.sizes())
 
-    def close(self) -> None:
-        """Closes both sockets."""
-        self._arming.close()
-        self.publisher.close()
-
-    def arm(self, receiver: Receiver) -> None:
-        """Sends one observation again and again, until actions come back."""
+    def connect(self, receiver: Receiver) -> None:
+        """Sends one observation again and again, soon stale, until actions come back."""
         observation, end_s = self.recording.first_finite(), time.monotonic() + START_TIMEOUT_S
         while not receiver.actions:
             receiver.check()
@@ -89,28 +86,26 @@ class _Sender:
                     f"and its source counts {status['sources'][self.target.source]}: expected it "
                     "to arm by itself"
                 )
-            self._arming.send(observation)
+            stamp_ns = time.monotonic_ns() - (self.max_age_ns - self.fresh_ns)
+            self.publisher.send(observation, stamp_ns)
             time.sleep(self.period_ns / 1e9)
 
-    def align(self, receiver: Receiver) -> None:
-        """Has the loop see the replay's epoch, and sets when the first observation is due."""
-        t0_ns = int(self.service.status()["t0_ns"])
+    def reset(self, receiver: Receiver) -> None:
+        """Disarms once nothing is fresh any more, and sets when the first observation is due."""
+        time.sleep((self.fresh_ns + self.period_ns) / 1e9)
+        self.service.reset()
         end_s = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < end_s:
-            soon_ns = time.monotonic_ns() + self.period_ns
-            tick_ns = t0_ns + ((soon_ns - t0_ns) // self.period_ns + 1) * self.period_ns
-            _sleep_until(tick_ns - self.lead_ns)
-            self.publisher.send(self.recording.first_finite())
-            # After the tick that the marker is for, and before the first observation is due.
-            self.start_ns = tick_ns + self.period_ns - self.lead_ns
-            _sleep_until((tick_ns + self.start_ns) // 2)
-            if self.service.status()["sources"][self.target.source]["restarts"]:
-                return
+        while self.service.status()["armed"]:
             receiver.check()
-        raise CheckError(
-            f"the service saw nothing of the replay within {START_TIMEOUT_S:g} s: "
-            "expected it to count a restart of its source"
-        )
+            if time.monotonic() > end_s:
+                raise CheckError(
+                    f"the loop is armed {START_TIMEOUT_S:g} s after a reset: expected it to wait "
+                    "for an observation"
+                )
+            time.sleep(self.period_ns / 1e9)
+        t0_ns = int(self.service.status()["t0_ns"])
+        ticks = (time.monotonic_ns() - t0_ns) // self.period_ns + 3
+        self.start_ns = t0_ns + ticks * self.period_ns - self.lead_ns
 
     def send_all(self, receiver: Receiver, progress: Callable[[float], None]) -> None:
         """Sends each observation at its own time after `start_ns`."""
@@ -139,8 +134,7 @@ def _outcome(sender: _Sender, receiver: Receiver, status: dict[str, Any]) -> Out
     for action in receiver.actions:
         received_ns[action.tick] = action.received_ns
         index = action.seq - sender.first_seq
-        ours = action.epoch == sender.publisher.epoch and 0 <= index < count
-        if ours and action.origin in POLICIES and not answered[index]:
+        if 0 <= index < count and action.origin in POLICIES and not answered[index]:
             actions[index], answered[index] = action.values, True
     figures = {}
     for name in FIGURES:

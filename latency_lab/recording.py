@@ -63,19 +63,18 @@ def read_recording(path: Path, observation_topic: str, action_topic: str) -> Rec
         )
     # An action answers the newest observation at its own time; a second one to the same is left.
     answered = np.searchsorted(times, action_times, side="right") - 1
-    first = np.zeros(len(answered), np.bool_)
-    first[np.unique(answered, return_index=True)[1]] = True
-    first &= (answered >= 0) & np.isfinite(values).all(axis=1)
+    usable = np.flatnonzero((answered >= 0) & np.isfinite(values).all(axis=1))
+    rows, first = np.unique(answered[usable], return_index=True)
     actions = np.full((len(times), values.shape[1]), np.nan, np.float32)
-    actions[answered[first]] = values[first]
+    actions[rows] = values[usable[first]]
     has_action = np.zeros(len(times), np.bool_)
-    has_action[answered[first]] = True
+    has_action[rows] = True
     return Recording(
         times_ns=times - times[0],
         observations=observations,
         actions=actions,
         has_action=has_action,
-        unused_actions=int((~first).sum()),
+        unused_actions=len(values) - len(rows),
         disordered=disordered + more,
         checksums=log.checksums,
     )

@@ -126,11 +126,15 @@ def _notes(found: Mapping[str, Any]) -> Iterator[str]:
         yield "note: the log carries no checksums: a flipped bit within a value cannot be seen"
     if actions["unused"]:
         yield f"note: {actions['unused']} recorded actions answer no observation, or one answered"
+    if found["actions_refused_by_client"]:
+        yield "note: actions that this client did not take" + _in_brackets(
+            found["actions_refused_by_client"]
+        )
     if found["delivery_measured_at"]:
         late = observations["sent_late"]
         yield (
-            "note: delivery is from the scheduled time to this client; age holds the half period "
-            "that observations are sent before their tick; they went out up to "
+            "note: delivery is from the scheduled time to this client; age holds about half a "
+            "period that observations are sent before their tick; they went out up to "
             f"{duration(late['p99_ns'])} late (p99), {duration(late['max_ns'])} at most"
         )
 
@@ -151,7 +155,8 @@ def _actions(actions: Mapping[str, Any]) -> list[str]:
     ]
     return [
         f"actions: {compared} of {actions['recorded']} compared with the recorded ones, "
-        f"{actions['bit_equal']} equal in every bit; max abs {actions['max_abs']:.2e} "
-        f"({worst['value']}), mean abs {actions['mean_abs']:.2e}",
+        f"{actions['bit_equal']} equal in every bit; max abs {actions['max_abs']:.2e}"
+        + (f" ({worst['value']})" if worst["max_abs"] else "")
+        + f", mean abs {actions['mean_abs']:.2e}",
         *table([["value", "max abs", "mean abs", "at observation"], *rows]),
     ]

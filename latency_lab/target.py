@@ -140,7 +140,8 @@ def robot_target(config_path: Path, engine_path: Path, recording: Recording) -> 
         config,
         name=_service_name(),
         supervisor=replace(config.supervisor, on_loss="stop"),
-        source=tuple(replace(source, endpoint="") for source in config.source),
+        # This sender's stamps are of this host's clock, whatever the robot's are.
+        source=tuple(replace(one, endpoint="", stamp="sender") for one in config.source),
         sink=tuple(replace(sink, endpoint="") for sink in config.sink),
         loop=(replace(loop, engine=engine_config, arm="auto"),),
     )
@@ -152,6 +153,7 @@ def robot_target(config_path: Path, engine_path: Path, recording: Recording) -> 
         names += [f"{group.group}[{index}]" for index in range(size)]
         scales += _spread(group.scale, size)
         offsets += _spread(group.default_pose or 0.0, size)
+    rtinfer.Loop(config, clock=rtinfer.VirtualClock(), engine=engine)  # refuses a contradiction
     target = Target(
         config,
         engine,

@@ -79,6 +79,6 @@ def arm(loop: rtinfer.Loop, target: Target, recording: Recording) -> None:
     status = loop.status()
     if not status["armed"]:
         raise CheckError(
-            f"the loop did not arm, it is {status['health']}: expected it to after one observation; "
-            "max_age_ms has to outlast deadline_us, with which the watchdog looks"
+            f"the loop did not arm after an observation, it is {status['health']}: expected READY, "
+            "for which max_age_ms has to outlast deadline_us"
         )
