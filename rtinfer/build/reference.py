@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx.reference import ReferenceEvaluator
 
 from rtinfer.build.select import needed_names, needed_nodes
 from rtinfer.build.source import Model, first_line
@@ -122,7 +123,7 @@ def _session(proto: Any) -> tuple[str, Any]:
 
 def _evaluator(proto: Any) -> tuple[str, Any]:
     try:
-        evaluator = onnx.reference.ReferenceEvaluator(proto)
+        evaluator = ReferenceEvaluator(proto)
     except Exception as error:
         raise CheckError(
             f"the model cannot be run by ONNX's reference evaluator ({first_line(error)}), so its "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import onnx
+from onnx import checker, external_data_helper, inliner
 
 from rtinfer.errors import CheckError, UsageError
 
@@ -100,7 +101,7 @@ def _load_external(path: Path, proto: Any, size: int, digest: Any) -> None:
                 "put the data file beside the model."
             )
         try:
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except Exception as error:  # onnx raises several unrelated types here
             raise CheckError(
                 f"tensor {tensor.name!r} of model {path} cannot be read from {location!r}: "
@@ -134,7 +135,7 @@ def _inlined(path: Path, proto: Any) -> Any:
     if not proto.functions:
         return proto
     try:
-        return onnx.inliner.inline_local_functions(proto)
+        return inliner.inline_local_functions(proto)
     except Exception as error:  # the inliner is native code with errors of its own
         _not_onnx(path, first_line(error))
 
@@ -145,7 +146,7 @@ def _check(path: Path, proto: Any) -> None:
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
             value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(proto)
+        checker.check_model(proto)
     except Exception as error:  # ValidationError, or what broken bytes cause inside it
         reason = first_line(error)
         # An operator that ONNX does not know is named later, with all others that have no lowering.

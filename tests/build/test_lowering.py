@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from engines import Array, built, expected, op_names
 from onnx_models import model, node, normal, policy
@@ -307,6 +308,24 @@ def test_everything_that_cannot_be_lowered_is_named_at_once(tmp_path: Path) -> N
         assert part in text
     assert "Relu" not in text
     assert "Add" not in text
+
+
+def test_functions_of_the_model_itself_are_inlined(tmp_path: Path) -> None:
+    swish = onnx.helper.make_function(
+        "own",
+        "Swish",
+        ["v"],
+        ["w"],
+        [node("Sigmoid", ["v"], ["s"]), node("Mul", ["v", "s"], ["w"])],
+        [onnx.helper.make_opsetid("", 17)],
+    )
+    call = node("Swish", ["m"], ["y"])
+    call.domain = "own"
+    constants = {"w0": normal(1, 8, 4)}
+    proto = model([node("MatMul", ["x", "w0"], ["m"]), call], X, {"y": [1, 4]}, constants)
+    proto.functions.append(swish)
+    proto.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    assert agrees(proto, tmp_path, {"x": normal(2, 1, 8)}) == ["gemv"]
 
 
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
