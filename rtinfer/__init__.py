@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtinfer.engines import load as load
     from rtinfer.loop import Loop as Loop
     from rtinfer.loop import VirtualClock as VirtualClock
-    from rtinfer.service import Service as Service
+    from rtinfer.service.service import Service as Service
 
 __all__ = [
     "ActionSubscriber",
@@ -45,7 +45,7 @@ _HOMES = {
     "Engine": "rtinfer.engines",
     "Loop": "rtinfer.loop",
     "ObservationPublisher": "rtinfer.clients",
-    "Service": "rtinfer.service",
+    "Service": "rtinfer.service.service",
     "VirtualClock": "rtinfer.loop",
     "load": "rtinfer.engines",
     "load_config": "rtinfer.config",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from rtinfer.errors import RtinferError
 
 DRAIN_S = 0.1
 LIVE_S = 0.5
+STOP_TIMEOUT_S = 10.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,8 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 after a clean end, 1 when the loop died."""
     from rtinfer.config import load_config
-    from rtinfer.service import Service
     from rtinfer.service.faults import EngineSlow, FaultFile, SupervisorGil, load_faults
+    from rtinfer.service.service import Service
     from rtinfer.service.summary import text
 
     config = load_config(arguments.config)
@@ -63,17 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
         live = arguments.live or (sys.stdout.isatty() and not arguments.json)
         watch = _Watch(service, arguments.duration, live, arguments.json, stalls)
         died = watch.until_the_end(ends)
-    except BaseException:
-        service.kill() if ends.kills else service.close()
-        raise
     finally:
+        if ends.kills:
+            service.kill()
+        else:
+            service.close()
         ends.restore()
-    service.kill() if ends.kills else service.close()
     found = service.summary()
     found["end"] = died or ("killed" if ends.kills else "clean")
     print(json.dumps(found) if arguments.json else text(found), flush=True)
     if died:
         raise RtinferError(died)
+    if ends.kills:
+        raise RtinferError("killed by a second interrupt, without a last safe action")
     return 0
 
 
@@ -111,13 +115,13 @@ class _Watch:
         self.out = sys.stderr if quiet else sys.stdout
         self.stalls = sorted(stalls, key=lambda stall: float(stall.at_s))
         self.start_s = time.monotonic()
-        self.shown_s = 0.0
+        self.shown_s = -LIVE_S
 
     def until_the_end(self, ends: _Ends) -> str:
         """ "" after a clean end, else why the loop process died."""
         from rtinfer.service.faults import hold_gil
 
-        terminated = False
+        terminated_s = math.inf
         while True:
             for loop in self.service.config.loop:
                 self.service.drain(loop.name)
@@ -130,16 +134,19 @@ class _Watch:
             code = self.service.exit_code()
             if code is not None:
                 self._end_line()
-                if terminated and code == 0:
+                if terminated_s < math.inf and code == 0:
                     return ""
                 try:
                     self.service.check()
                 except RtinferError as died:
                     return str(died)
-            if ends.asked.is_set() and not terminated:
+            if ends.asked.is_set() and terminated_s == math.inf:
                 self.service.terminate()
-                terminated = True
-            if self.stalls and now_s >= self.stalls[0].at_s and not terminated:
+                terminated_s = now_s
+            if now_s - terminated_s > STOP_TIMEOUT_S:
+                self.service.kill()
+                return f"the loop process did not end within {STOP_TIMEOUT_S:g} s and was killed"
+            if self.stalls and now_s >= self.stalls[0].at_s:
                 hold_gil(self.stalls.pop(0).duration_ms)
             if self.live and now_s - self.shown_s >= LIVE_S:
                 self.shown_s = now_s
