@@ -59,6 +59,16 @@ def expected(proto: Any, feeds: dict[str, Array]) -> list[Array]:
     return results
 
 
+def agrees(proto: Any, folder: Path, feeds: dict[str, Array], **options: Any) -> list[str]:
+    """Builds, runs, compares with ONNX's reference evaluator; the plan's operations."""
+    engine = built(proto, folder, **options)
+    results = engine.run(feeds)
+    for value, reference in zip(results.values(), expected(proto, feeds), strict=True):
+        assert value.shape == reference.shape
+        np.testing.assert_allclose(value, reference, rtol=1e-5, atol=1e-5)
+    return op_names(engine)
+
+
 def op_names(engine: Engine) -> list[str]:
     """The operations of the plan, in order."""
     return [tag(op) for op in engine.plan_file.ops]
@@ -71,6 +81,3 @@ def tag(op: PlanOp) -> str:
 def part(name: str) -> Path:
     """A file beside this one."""
     return Path(__file__).with_name(name)
-
-
-__all__ = ["Array", "assert_interpreter_agrees", "built", "expected", "op_names", "part", "tag"]

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from engines import Array, built, expected, op_names
+from engines import agrees, built, expected, op_names
 from onnx_models import model, node, normal, policy
 
 from rtinfer.engines.plan_file import Gemv
-from rtinfer.errors import CheckError
 
 X: dict[str, Any] = {"x": [1, 8]}
 ACTIVATIONS: dict[str, dict[str, float]] = {
@@ -40,16 +39,6 @@ ACTIVATIONS: dict[str, dict[str, float]] = {
     "Sqrt": {},
     "Log": {},
 }
-
-
-def agrees(proto: Any, folder: Path, feeds: dict[str, Array], **options: Any) -> list[str]:
-    """Builds, runs, compares with ONNX's reference evaluator; the plan's operations."""
-    engine = built(proto, folder, **options)
-    results = engine.run(feeds)
-    for value, reference in zip(results.values(), expected(proto, feeds), strict=True):
-        assert value.shape == reference.shape
-        np.testing.assert_allclose(value, reference, rtol=1e-5, atol=1e-5)
-    return op_names(engine)
 
 
 @pytest.mark.parametrize("op", ACTIVATIONS)
@@ -185,87 +174,6 @@ def test_a_value_that_is_also_an_output_is_not_fused_away(tmp_path: Path) -> Non
     assert agrees(proto, tmp_path, {"x": normal(2, 1, 8)}) == ["gemv", "unary"]
 
 
-MOVES: dict[str, tuple[list[Any], dict[str, Any], list[int]]] = {
-    "reshape": ([node("Reshape", ["x", "s"], ["y"])], {"s": np.array([0, -1])}, [2, 12]),
-    "flatten": ([node("Flatten", ["x"], ["y"], axis=2)], {}, [6, 4]),
-    "squeeze": (
-        [node("Unsqueeze", ["x", "a"], ["u"]), node("Squeeze", ["u", "b"], ["y"])],
-        {"a": np.array([0, -1]), "b": np.array([4])},
-        [1, 2, 3, 4],
-    ),
-    "transpose": ([node("Transpose", ["x"], ["y"], perm=[2, 0, 1])], {}, [4, 2, 3]),
-    "slice": (
-        [node("Slice", ["x", "s", "e", "a", "t"], ["y"])],
-        {
-            "s": np.array([-3, 3]),
-            "e": np.array([99, 0]),
-            "a": np.array([2, 1]),
-            "t": np.array([2, -1]),
-        },
-        [2, 2, 2],
-    ),
-    "reverse": (
-        [node("Slice", ["x", "s", "e", "a", "t"], ["y"])],
-        {
-            "s": np.array([-1]),
-            "e": np.array([np.iinfo(np.int64).min]),
-            "a": np.array([2]),
-            "t": np.array([-1]),
-        },
-        [2, 3, 4],
-    ),
-    "gather": (
-        [node("Gather", ["x", "i"], ["y"], axis=2)],
-        {"i": np.array([3, 0, 1, -1])},
-        [2, 3, 4],
-    ),
-    "gather one": ([node("Gather", ["x", "i"], ["y"], axis=1)], {"i": np.array(2)}, [2, 4]),
-    "concat": (
-        [node("Concat", ["x", "k", "x"], ["y"], axis=2)],
-        {"k": normal(1, 2, 3, 1)},
-        [2, 3, 9],
-    ),
-    "expand": (
-        [node("Expand", ["x", "s"], ["y"])],
-        {"s": np.array([2, 2, 3, 4])},
-        [2, 2, 3, 4],
-    ),
-    "tile": ([node("Tile", ["x", "r"], ["y"])], {"r": np.array([2, 1, 3])}, [4, 3, 12]),
-    "shape": (
-        [
-            node("Shape", ["x"], ["s"]),
-            node("Gather", ["s", "first"], ["n"], axis=0),
-            node("Concat", ["n", "rest"], ["t"], axis=0),
-            node("Reshape", ["x", "t"], ["y"]),
-        ],
-        {"first": np.array([0]), "rest": np.array([-1])},
-        [2, 12],
-    ),
-    "identity": ([node("Identity", ["x"], ["y"])], {}, [2, 3, 4]),
-    "cast": ([node("Cast", ["x"], ["y"], to=1)], {}, [2, 3, 4]),
-}
-
-
-@pytest.mark.parametrize("name", MOVES)
-def test_moving_values_changes_none(name: str, tmp_path: Path) -> None:
-    nodes, constants, shape = MOVES[name]
-    proto = model(nodes, {"x": [2, 3, 4]}, {"y": shape}, constants)
-    x = normal(2, 2, 3, 4)
-    result = built(proto, tmp_path).run(x)["y"]
-    np.testing.assert_array_equal(result, expected(proto, {"x": x})[0])
-
-
-def test_views_between_layers_cost_nothing(tmp_path: Path) -> None:
-    constants = {"w": normal(1, 8, 6), "s": np.array([3, 2]), "v": normal(2, 2, 4)}
-    nodes = [
-        node("MatMul", ["x", "w"], ["m"]),
-        node("Reshape", ["m", "s"], ["r"]),
-        node("MatMul", ["r", "v"], ["y"]),
-    ]
-    proto = model(nodes, X, {"y": [3, 4]}, constants)
-    assert agrees(proto, tmp_path, {"x": normal(3, 1, 8)}) == ["gemv", "gemv"]
-
-
 def test_constants_are_folded_by_the_kernels_that_would_have_run(tmp_path: Path) -> None:
     """Folding tanh(c) gives the bytes of running it."""
     c = normal(1, 1, 8)
@@ -292,24 +200,6 @@ def test_equal_weights_are_stored_once(tmp_path: Path) -> None:
     assert engine.plan_file.weights_bytes == 8 * 16 * 4
 
 
-def test_everything_that_cannot_be_lowered_is_named_at_once(tmp_path: Path) -> None:
-    nodes = [
-        node("Cumsum", ["x"], ["odd"]),
-        node("Relu", ["odd"], ["r"]),
-        node("Einsum", ["r", "r"], ["e"], equation="ij,ij->ij"),
-        node("Pow", ["x", "e5"], ["p"]),
-        node("Add", ["e", "p"], ["y"]),
-    ]
-    proto = model(nodes, X, {"y": [1, 8]}, {"e5": np.float32(5)})
-    with pytest.raises(CheckError) as refusal:
-        built(proto, tmp_path)
-    text = str(refusal.value)
-    for part in ("Cumsum 'Cumsum_odd' (opset 17)", "Einsum 'Einsum_e'", "exponent 5"):
-        assert part in text
-    assert "Relu" not in text
-    assert "Add" not in text
-
-
 def test_functions_of_the_model_itself_are_inlined(tmp_path: Path) -> None:
     swish = onnx.helper.make_function(
         "own",
@@ -326,32 +216,3 @@ def test_functions_of_the_model_itself_are_inlined(tmp_path: Path) -> None:
     proto.functions.append(swish)
     proto.opset_import.append(onnx.helper.make_opsetid("own", 1))
     assert agrees(proto, tmp_path, {"x": normal(2, 1, 8)}) == ["gemv"]
-
-
-REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
-    "computed matrix": ([node("MatMul", ["x", "z"], ["y"])], {}, "second operand is computed"),
-    "training dropout": (
-        [node("Dropout", ["x", "ratio", "mode"], ["y"])],
-        {"ratio": np.float32(0.5), "mode": np.array(True)},
-        "random",
-    ),
-    "cast": (
-        [node("Cast", ["x"], ["d"], to=11), node("Cast", ["d"], ["y"], to=1)],
-        {},
-        "only float32 is computed",
-    ),
-    "several exponents": (
-        [node("Pow", ["x", "e"], ["y"])],
-        {"e": normal(1, 8)},
-        "exponent has several values",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_form_without_a_kernel_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
-    nodes, constants, reason = REFUSED[name]
-    proto = model(nodes, {"x": [8, 8], "z": [8, 8]}, {"y": [8, 8]}, constants)
-    with pytest.raises(Exception, match=reason):
-        built(proto, tmp_path)
-    assert not (tmp_path / "model.engine").exists()
