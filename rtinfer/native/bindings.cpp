@@ -46,11 +46,12 @@ graphs::Plan* make_plan(nb::bytes weights, int64_t arena_bytes, const std::vecto
 }
 
 nb::object view_of(graphs::Plan& plan, int64_t offset, int64_t count) {
-  const int64_t bytes = count * int64_t{sizeof(float)};
-  if (offset < 0 || count < 0 || offset > plan.block_bytes() - bytes) {
+  const bool whole = offset >= 0 && offset % 4 == 0 && count >= 0;
+  const int64_t room = plan.block_bytes();
+  if (!whole || count > room / 4 || offset > room - count * 4) {
     throw std::invalid_argument("view of " + std::to_string(count) + " values at byte " +
                                 std::to_string(offset) + ", expected within the block of " +
-                                std::to_string(plan.block_bytes()));
+                                std::to_string(room));
   }
   auto* data = reinterpret_cast<float*>(plan.block() + offset);
   const auto size = static_cast<size_t>(count);

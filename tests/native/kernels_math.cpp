@@ -22,14 +22,14 @@ struct Function {
 };
 
 const Function kFunctions[] = {
-    {k::Unary::kExp, [](Exact x) { return std::exp(x); }, 1.0},
+    {k::Unary::kExp, [](Exact x) { return std::exp(x); }, 1.5},
     {k::Unary::kLog, [](Exact x) { return std::log(x); }, 1.0},
     {k::Unary::kTanh, [](Exact x) { return std::tanh(x); }, 2.0},
     {k::Unary::kSigmoid,
      [](Exact x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }, 2.5},
     {k::Unary::kSilu,
      [](Exact x) { return x < 0 ? x * (std::exp(x) / (1 + std::exp(x))) : x / (1 + std::exp(-x)); },
-     2.5, -87.0f},
+     3.5, -87.0f},
     {k::Unary::kElu, [](Exact x) { return x < 0 ? std::expm1(x) : x; }, 2.0},
     {k::Unary::kSoftplus,
      [](Exact x) { return std::fmax(x, Exact{0}) + std::log1p(std::exp(-std::fabs(x))); }, 3.0},
