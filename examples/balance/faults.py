@@ -48,14 +48,20 @@ def active(windows: tuple[Window, ...], time_s: float) -> Window | None:
 
 def happening(faults: Faults, time_s: float, linger_s: float) -> str:
     """What is going on at `time_s`, or began at most `linger_s` before, in a few words."""
-    stalls = [(w, f"observations lost {w.ms:g} ms") for w in faults.lost]
-    stalls += [(w, f"observations {w.delay_ms:g} ms late") for w in faults.late]
-    stalls += [(w, f"engine {w.delay_ms:g} ms slower") for w in faults.slow_engine]
-    stalls += [(w, f"Python paused {w.ms:g} ms") for w in faults.pause]
+    stalls = [(w, f"lost input {w.ms:g} ms") for w in faults.lost]
+    stalls += [(w, f"late input {w.delay_ms:g} ms") for w in faults.late]
+    stalls += [(w, f"slow engine {w.delay_ms:g} ms") for w in faults.slow_engine]
+    stalls += [(w, f"Python pause {w.ms:g} ms") for w in faults.pause]
     recent = [
         (w.at_s, text) for w, text in stalls if w.at_s <= time_s < max(w.end_s, w.at_s + linger_s)
     ]
     return max(recent)[1] if recent else ""
+
+
+def count(faults: Faults, until_s: float) -> int:
+    """How many stalls begin before `until_s`."""
+    kinds = (faults.lost, faults.late, faults.slow_engine, faults.pause)
+    return sum(window.at_s < until_s for kind in kinds for window in kind)
 
 
 class PythonPauses:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from faults import Faults
-from runs import ORIGINS, RTINFER, Result
+from faults import Faults, count, happening
+from runs import ORIGINS, RTINFER, TICK_MS, Result
 from screen import microseconds, say, table
 
 Cell = Callable[[Result], str]
@@ -16,14 +16,18 @@ def print_summary(results: Sequence[Result], faults: Faults) -> None:
     """Prints the table, and what it says in a sentence."""
     rows: list[tuple[str, Cell]] = [
         ("robot", _fate),
-        ("largest lean", lambda r: f"{r.robot['max_lean_deg']:.1f}\N{DEGREE SIGN}"),
+        ("largest lean", lambda r: f"{r.robot['max_lean_deg']:.1f} deg"),
         ("speed error, rms", lambda r: f"{r.robot['speed_error_m_s']:.2f} m/s"),
         ("turn rate error, rms", lambda r: f"{r.robot['yaw_error_rad_s']:.2f} rad/s"),
         ("ticks of 2 ms", lambda r: str(r.counts.ticks)),
         ("misses", lambda r: str(r.counts.misses)),
         *((f"  actions: {origin}", _made(origin)) for origin in ORIGINS),
+        ("  no action at all", _none),
         ("longest wait for the policy", lambda r: f"{r.robot['longest_silence_ms']:.0f} ms"),
-        ("motors without a valid action", lambda r: f"{r.robot['applied']['expired'] * 2} ms"),
+        (
+            "motors without a valid action",
+            lambda r: f"{r.robot['applied']['expired'] * TICK_MS:.0f} ms",
+        ),
         ("wake-up p50", lambda r: microseconds(r.counts.wakeup_ns["p50"])),
         ("wake-up p99", lambda r: microseconds(r.counts.wakeup_ns["p99"])),
         ("recoveries", lambda r: str(len(r.recoveries_ms)) if r.name == RTINFER else "-"),
@@ -35,35 +39,50 @@ def print_summary(results: Sequence[Result], faults: Faults) -> None:
     second = ["", *("with stalls" if r.stalls else "without stalls" for r in results)]
     table(heading, [second, *([name, *map(cell, results)] for name, cell in rows)])
     say()
-    kinds = [f"{len(faults.pause)} pauses of Python", f"{len(faults.slow_engine)} of a slow engine"]
-    kinds += [f"{len(faults.lost)} with lost and {len(faults.late)} with late observations"]
-    say(f"  Stalls: {', '.join(kinds)}.", faint=True)
-    say("  A recovery ends after 50 good ticks (100 ms) in a row.", faint=True)
+    say(f"  Stalls: {_stalls(faults)}.", faint=True)
+    say("  A miss is a tick without an action of the policy: rtinfer then holds the", faint=True)
+    say("  last torque for up to 30 ms, then lets go; the naive loop sends nothing.", faint=True)
+    say("  A recovery lasts from the fault until 50 good ticks (100 ms) are done.", faint=True)
     if any(r.best_effort for r in results):
         say("  best-effort: no right to real-time scheduling here.", faint=True)
-    _verdict(results)
-
-
-def _verdict(results: Sequence[Result]) -> None:
+    say()
     for result in results:
-        fell, stalls = result.fell_at_s is not None, result.stalls
-        if result.name == RTINFER:
-            ending = "fell although its actions were served" if fell else "stayed up all the time"
-        elif stalls:
-            ending = "fell: nobody acted for it" if fell else "stayed up this time"
-        else:
-            ending = "fell even without stalls: is this machine busy?" if fell else "stays up"
-        say(f"  {result.name}, {'with' if stalls else 'without'} stalls: {ending}.", bold=True)
+        say(f"  {_verdict(result, faults if result.stalls else Faults())}", bold=True)
+
+
+def _stalls(faults: Faults) -> str:
+    kinds = {
+        "lost input": faults.lost,
+        "late input": faults.late,
+        "slow engine": faults.slow_engine,
+        "Python pause": faults.pause,
+    }
+    return ", ".join(f"{len(windows)} x {kind}" for kind, windows in kinds.items() if windows)
+
+
+def _verdict(result: Result, faults: Faults) -> str:
+    who = "rtinfer" if result.name == RTINFER else "The naive loop"
+    if result.fell_at_s is not None:
+        cause = happening(faults, result.fell_at_s, linger_s=0.5)
+        return f"{who} lost the robot at {result.fell_at_s:.1f} s" + (
+            f" ({cause})." if cause else "."
+        )
+    met = count(faults, result.robot["ticks"] * TICK_MS / 1e3)
+    return f"{who} kept the robot up" + (f" through {met} stalls." if met else ", without stalls.")
 
 
 def _fate(result: Result) -> str:
     if result.fell_at_s is not None:
         return f"FELL at {result.fell_at_s:.1f} s"
-    return f"up for {result.robot['ticks'] * 2e-3:.0f} s"
+    return f"up for {result.robot['ticks'] * TICK_MS / 1e3:.0f} s"
 
 
 def _made(origin: str) -> Cell:
     return lambda r: str(r.counts.actions.get(origin, "-"))
+
+
+def _none(result: Result) -> str:
+    return str(max(0, result.counts.ticks - sum(result.counts.actions.values())))
 
 
 def _recovery(result: Result, reduce: Callable[[list[float]], float]) -> str:

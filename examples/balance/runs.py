@@ -177,13 +177,24 @@ def run_naive(setting: Setting, seconds: float, stalls: bool) -> Result:
 
 
 def on_this_machine(config: rtinfer.Config) -> rtinfer.Config:
-    """The configuration with its core replaced where this machine has no such core to give."""
+    """The configuration with the core that this machine can give to the tick, if any."""
     cores = sorted(os.sched_getaffinity(0))
     loop = config.loop[0]
-    if loop.core in cores:
-        return config
-    core = cores[-1] if len(cores) > 1 else None
+    if not real_time_allowed() or len(cores) == 1:
+        core = None  # pinned, but not preferred, it would wait for whatever else runs there
+    else:
+        core = loop.core if loop.core in cores else cores[-1]
     return msgspec.structs.replace(config, loop=(msgspec.structs.replace(loop, core=core),))
+
+
+def real_time_allowed() -> bool:
+    """Whether this user may use SCHED_FIFO here."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
 
 
 def follow(plant: Child, side: Side, faults: Faults) -> tuple[dict[str, Any], Counts]:
@@ -212,7 +223,7 @@ def follow(plant: Child, side: Side, faults: Faults) -> tuple[dict[str, Any], Co
 def _cells(state: dict[str, Any], counts: Counts) -> list[str]:
     made = [str(counts.actions.get(origin, "-")) for origin in ORIGINS]
     wakeup = microseconds(counts.wakeup_ns["p99"])
-    moment = [f"{state['time_s']:.1f} s", f"{state['lean_deg']:+.1f}\N{DEGREE SIGN}"]
+    moment = [f"{state['time_s']:.1f} s", f"{state['lean_deg']:+.1f} deg"]
     return [*moment, str(counts.ticks), wakeup, str(counts.misses), *made]
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 COLUMNS = (
     ("time", 6),
-    ("lean", 7),
+    ("lean", 10),
     ("ticks", 6),
-    ("wake-up p99", 12),
+    ("wake-up p99", 13),
     ("misses", 7),
     ("policy", 7),
     ("held", 5),
@@ -25,29 +25,26 @@ class LiveLine:
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
         self._next_s = 0.0
-        self._shown = False
+        self._text = self._said = ""
         say("".join(name.rjust(width) for name, width in COLUMNS), faint=True)
 
     def show(self, cells: Sequence[str], now: str) -> None:
         """Shows values for COLUMNS and what happens at the moment."""
-        if not self._terminal and time.monotonic() < self._next_s:
-            return
-        self._next_s = time.monotonic() + QUIET_S
         widths = [width for _, width in COLUMNS]
         line = "".join(c.rjust(w) for c, w in zip(cells, widths, strict=True)) + f"  {now}"
+        self._text = line.rstrip()[:80]
         if self._terminal:
-            sys.stdout.write(f"\r\x1b[K{line[:80]}")
-        else:
-            sys.stdout.write(line.rstrip() + "\n")
-        sys.stdout.flush()
-        self._shown = True
+            sys.stdout.write(f"\r\x1b[K{self._text}")
+            sys.stdout.flush()
+        elif time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + QUIET_S
+            self._said = self._text
+            say(self._text)
 
     def end(self) -> None:
         """Leaves the last line as it stands."""
-        if self._terminal and self._shown:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
-        self._shown = False
+        if self._terminal or self._text != self._said:
+            say("" if self._terminal else self._text)
 
 
 def say(text: str = "", bold: bool = False, faint: bool = False) -> None:
