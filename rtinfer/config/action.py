@@ -83,7 +83,7 @@ class GroupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         for key, value in (("kp", self.kp), ("kd", self.kd)):
             if value is not None:
                 check_values(place, key, value, at_least=0.0)
-                if self.kind == "torque" or (key == "kp" and self.kind == "velocity"):
+                if key == "kp" and self.kind != "position":
                     raise place.refuse(key, value, f'no {key} with kind = "{self.kind}"')
         if self.default_pose is not None:
             check_values(place, "default_pose", self.default_pose)
@@ -118,7 +118,6 @@ class GroupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             "hold_measured": ("position",),
             "default_pose": ("position",),
             "decelerate": ("velocity",),
-            "damp": ("position", "velocity"),
         }.get(step.do, ("position", "velocity", "torque"))
         if self.kind not in kinds:
             expected = f"a step for a {self.kind} ({step.do} is for a {' or '.join(kinds)})"

@@ -96,14 +96,9 @@ def sink_specs(
 
 
 def channels(group: GroupConfig) -> tuple[str, ...]:
-    """The channels that a group's actions carry; damping speaks through the gains."""
-    damps = any(step.do == "damp" for step in group.on_miss)
-    found: list[str] = [group.kind]
-    if group.kp is not None or (damps and group.kind == "position"):
-        found.append("kp")
-    if group.kd is not None or damps:
-        found.append("kd")
-    return tuple(found)
+    """The channels that a group's actions carry. Damping speaks through gains, so they are set."""
+    gains = [key for key in ("kp", "kd") if getattr(group, key) is not None]
+    return (group.kind, *gains)
 
 
 def group_slices(loop: LoopConfig, place: Place, engine: Engine) -> list[Slice]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import struct
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -124,14 +126,29 @@ def test_constant_offsets_of_an_action_are_those_that_the_documentation_promises
     template = wire.action_template(
         "walk",
         2**63,
-        bytes(16),
-        bytes(32),
+        b"b" * 16,
+        b"e" * 32,
         ["robot"],
         [wire.ActionGroup("legs", "position", 12, ("position",))],
     )
     promised = {"seq": 31, "tick": 40, "stamp_ns": 49, "valid_until_ns": 58}
     promised |= {"origin": 67, "health": 69, "flags": 71}
     assert {name: template.offsets[name] for name in promised} == promised
+    text = (Path(__file__).resolve().parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
+    documented = dict(re.findall(r"^\| \d+ \| (\w+) \| [\w ]+ \| (\d+) \|", text, flags=re.M))
+    for name, offset in promised.items():
+        assert documented.pop(name) == str(offset)
+    assert documented == {
+        "schema": "1",
+        "epoch": "3",
+        "boot_id": "13",
+        "clock_id": "29",
+        "engine": "77",
+    }
+    payload = template.payload
+    assert (payload[1], payload[29]) == (wire.SCHEMA, wire.CLOCK_MONOTONIC)
+    assert payload[3:11] == (2**63).to_bytes(8, "big")
+    assert (payload[13:29], payload[77:109]) == (b"b" * 16, b"e" * 32)
 
 
 def test_offsets_do_not_move_with_the_epoch() -> None:
