@@ -13,6 +13,18 @@ from rtinfer.errors import RtinferError, UsageError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. 0: done; 1: what was checked falls short, or failed; 2: wrong usage."""
+    try:
+        exit_code = _run(_parser().parse_args(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output is gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return RtinferError.exit_code
+    except KeyboardInterrupt:
+        return RtinferError.exit_code
+    return exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
     from rtinfer.cli import build, ctl, inspect, run
 
     parser = argparse.ArgumentParser(
@@ -25,15 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True)
     for command in (build, inspect, run, ctl):
         command.add_parser(subparsers)
-    try:
-        exit_code: int = _run(parser.parse_args(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output is gone: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return RtinferError.exit_code
-    except KeyboardInterrupt:
-        return RtinferError.exit_code
-    return exit_code
+    return parser
 
 
 def _run(parsed: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -62,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         service.start()
         _say(f"{config.name}: runs in {service.runtime_dir} (loop process {service.pid})")
+        if any(service.status(loop.name)["best_effort"] for loop in config.loop):
+            _say(
+                f"{config.name}: best-effort: this user may not use SCHED_FIFO or lock memory; "
+                "raise the limits rtprio and memlock for real-time results"
+            )
         live = arguments.live or (sys.stdout.isatty() and not arguments.json)
         watch = _Watch(service, arguments.duration, live, arguments.json, stalls)
         died = watch.until_the_end(ends)
@@ -156,9 +162,11 @@ class _Watch:
     def _show(self) -> None:
         lines = [self.service.live_line(loop.name) for loop in self.service.config.loop]
         line = "   ".join(lines)
-        end = "" if self.out.isatty() else "\n"
-        start = "\r\x1b[K" if self.out.isatty() else ""
-        print(f"{start}{line}", end=end, file=self.out, flush=True)
+        if self.out.isatty():
+            columns = shutil.get_terminal_size().columns
+            print(f"\r\x1b[K{line[: columns - 1]}", end="", file=self.out, flush=True)
+        else:
+            print(line, file=self.out, flush=True)
 
     def _end_line(self) -> None:
         if self.live and self.out.isatty():

@@ -35,7 +35,7 @@ class ObservationPublisher:
         self.endpoint = endpoint
         self.source = source
         self.fields = dict(fields)
-        self.epoch = secrets.randbits(64)
+        self.epoch = secrets.randbits(64) or 1
         self.seq = 0
         self._ends = np.cumsum(list(self.fields.values()))[:-1]
         self._boot_id = boot_id()
@@ -43,6 +43,8 @@ class ObservationPublisher:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 10)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
         self._socket.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # no queue for a service that is not there
         try:

@@ -65,7 +65,9 @@ class Service:
         self._lock_fd = runtime.lock(self._directory)
         try:
             runtime.clear(self._directory)
-            start = Launch(self.config, secrets.randbits(64), self._faults, self._egress_spin_ns)
+            start = Launch(
+                self.config, secrets.randbits(64) or 1, self._faults, self._egress_spin_ns
+            )
             launch.write(self._directory, start)
             self._process = LoopProcess(self._directory, self._lock_fd)
             running = runtime.Running(supervisor_pid=os.getpid(), loop_pid=self._process.pid)
@@ -80,7 +82,7 @@ class Service:
             raise UsageError(
                 f"runtime directory {self._directory}: {error.strerror}: expected to write there"
             ) from None
-        except RuntimeError as error:  # the files of the loop do not read
+        except (RuntimeError, ValueError) as error:  # the files of the loop do not read
             self.kill()
             raise RtinferError(str(error)) from None
         except BaseException:
