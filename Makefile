@@ -17,6 +17,7 @@ endif
 NATIVE := $(wildcard CMakeLists.txt kernels/CMakeLists.txt graphs/CMakeLists.txt rtinfer/native/CMakeLists.txt) \
           $(shell find kernels graphs rtinfer/native \( -name '*.cpp' -o -name '*.hpp' \) 2>/dev/null)
 CXX_FILES = $(shell find kernels graphs rtinfer tests bench clients \( -name '*.cpp' -o -name '*.hpp' \) 2>/dev/null)
+TEST_MODULES = $(filter-out %/conftest.py,$(wildcard tests/*.py tests/*/*.py))
 PY_PARTS := rtinfer latency_lab tests bench examples tools
 
 .PHONY: help
@@ -81,7 +82,8 @@ check: $(VENV)/.with-test ## formats, lint, types, the stub, layering, documente
 	    echo "rtinfer: the files above are not formatted; run make format" >&2; exit 1; }
 	@$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
 	@$(BIN)/mypy
-	@for file in $(wildcard tests/*/conftest.py); do $(BIN)/mypy --no-error-summary $$file; done
+	@for file in $(wildcard tests/*/conftest.py); do \
+	    $(BIN)/mypy --no-error-summary $$file $(TEST_MODULES); done
 	@$(BIN)/python -m pytest tests/rules
 
 format: $(VENV)/.with-test ## rewrites the sources in the project's format

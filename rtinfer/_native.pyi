@@ -1,4 +1,7 @@
-"""The real-time core: static plan, loops, watchdog, transports. One extension, no Python in the tick."""
+"""The real-time core: static plan, loops, watchdog, transports.
+
+One extension, no Python in the tick.
+"""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -35,8 +38,11 @@ def plan_functions() -> dict[str, dict[str, int]]: ...
 # --- what a service is made of ---------------------------------------------
 
 class MissStep:
-    """One step of a group's miss behaviour. do: 0 hold_last, 1 hold_measured, 2 decelerate, 3 damp,
-    4 default_pose, 5 zero. ticks: how long, -1 = until a good tick. rate: units/s; kd: damping gain."""
+    """One step of a group's miss behaviour.
+
+    do: 0 hold_last, 1 hold_measured, 2 decelerate, 3 damp, 4 default_pose, 5 zero. ticks: how
+    long, -1 = until a good tick. rate: units/s; kd: damping gain.
+    """
 
     do: int
     ticks: int
@@ -45,8 +51,11 @@ class MissStep:
     def __init__(self, do: int, ticks: int = -1, rate: float = 0.0, kd: float = 0.0) -> None: ...
 
 class GroupSpec:
-    """One action group. kind: 0 position, 1 velocity, 2 torque. output_offset: byte offset of its first
-    value in the plan's block. Lists are `size` long; an unlimited bound is +-inf. over: 0 clip, 1 refuse."""
+    """One action group.
+
+    kind: 0 position, 1 velocity, 2 torque. output_offset: byte offset of its first value in the
+    plan's block. Lists are `size` long; an unlimited bound is +-inf. over: 0 clip, 1 refuse.
+    """
 
     name: str
     kind: int
@@ -66,7 +75,9 @@ class GroupSpec:
     def __init__(self) -> None: ...
 
 class TermSpec:
-    """One observation term: `size` values of source `source` from index `start`, to block offset `offset`."""
+    """One observation term: `size` values of source `source` from index `start`, to block
+    offset `offset`.
+    """
 
     source: int
     start: int
@@ -75,7 +86,10 @@ class TermSpec:
     def __init__(self, source: int, start: int, size: int, offset: int) -> None: ...
 
 class SourceSpec:
-    """One observation source. fields: (name, number of float32 values) in order. stamp: 0 sender, 1 receive."""
+    """One observation source.
+
+    fields: (name, number of float32 values) in order. stamp: 0 sender, 1 receive.
+    """
 
     name: str
     endpoint: str
@@ -102,8 +116,11 @@ class LoopSpec:
     def __init__(self) -> None: ...
 
 class SinkSpec:
-    """One ZeroMQ output of a loop. topic and payload are templates encoded by rtinfer.wire; offsets maps a
-    patched field ("seq", "tick", "stamp_ns", ... see rtinfer.wire.ActionTemplate) to its byte offset."""
+    """One ZeroMQ output of a loop.
+
+    topic and payload are templates encoded by rtinfer.wire; offsets maps a patched field
+    ("seq", "tick", "stamp_ns", ... see rtinfer.wire.ActionTemplate) to its byte offset.
+    """
 
     loop: int
     endpoint: str
@@ -139,39 +156,49 @@ class ServiceSpec:
     def __init__(self) -> None: ...
 
 def serve(spec: ServiceSpec, plans: Sequence[Plan]) -> str:
-    """Runs the loop process until SIGTERM (or the supervisor's loss, if so configured). "" or why it failed.
+    """Runs the loop process until SIGTERM (or the supervisor's loss, if so configured).
 
-    The calling thread parks in native code without the GIL; no bytecode runs until this returns.
-    Writes runtime_dir/<loop>.loop (see LoopState) for the supervisor.
+    "" or why it failed. The calling thread parks in native code without the GIL; no bytecode
+    runs until this returns. Writes runtime_dir/<loop>.loop (see LoopState) for the supervisor.
     """
 
 # --- watching a service -----------------------------------------------------
 
 @final
 class LoopState:
-    """Read-only view of runtime_dir/<loop>.loop, also after the loop process died. Raises ValueError."""
+    """Read-only view of runtime_dir/<loop>.loop, also after the loop process died.
+
+    Raises ValueError.
+    """
 
     def __init__(self, path: str) -> None: ...
     def drain(self) -> NDArray[Any]:
-        """Tick records complete since the last call (structured, see rtinfer.records.TICK_RECORD)."""
+        """Tick records complete since the last call (structured, see
+        rtinfer.records.TICK_RECORD).
+        """
     @property
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
     def status(self) -> dict[str, Any]:
-        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, latched_stop, best_effort,
-        tick, counters {lost, skipped, late_results, clipped, resets, sent, unsent, send_errors},
-        origins {name: n}, misses {reason: n}, recoveries [{first_fault_tick, first_safe_tick, fault_end_tick,
-        nominal_tick}], sources {name: {received, accepted, skipped, gaps, restarts, budget,
-        dropped {reason: n}}}."""
+        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, latched_stop,
+        best_effort, tick, counters {lost, skipped, late_results, clipped, resets, sent,
+        unsent, send_errors}, origins {name: n}, misses {reason: n}, recoveries
+        [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], sources {name:
+        {received, accepted, skipped, gaps, restarts, budget, dropped {reason: n}}}.
+        """
 
 def tick_record_layout() -> list[tuple[str, str, int]]:
-    """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against it."""
+    """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against
+    it.
+    """
 
 # --- one loop under the virtual clock ----------------------------------------
 
 @final
 class VirtualLoop:
-    """The loop of `spec` on a virtual clock, single-threaded and deterministic: same input, same bytes."""
+    """The loop of `spec` on a virtual clock, single-threaded and deterministic: same input,
+    same bytes.
+    """
 
     def __init__(
         self, loop: LoopSpec, sources: Sequence[SourceSpec], plan: Plan, t0_ns: int = 0
@@ -195,12 +222,14 @@ class VirtualLoop:
         watchdog_wakeup_ns: int = 0,
         watchdog_runs: bool = True,
     ) -> bool:
-        """Runs one tick: the tick thread wakes `wakeup_ns` late and its engine takes `engine_ns` of virtual
-        time. True when the tick got its action."""
+        """Runs one tick: the tick thread wakes `wakeup_ns` late and its engine takes
+        `engine_ns` of virtual time. True when the tick got its action.
+        """
     def action(self) -> dict[str, Any] | None:
-        """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health, reason, flags,
-        position, velocity, kp, kd, torque (bytes of float32, all groups), sources [(epoch, seq,
-        stamp_ns)]."""
+        """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health,
+        reason, flags, position, velocity, kp, kd, torque (bytes of float32, all groups),
+        sources [(epoch, seq, stamp_ns)].
+        """
     def records(self) -> NDArray[Any]:
         """Tick records since the last call, as LoopState.drain gives them."""
     def status(self) -> dict[str, Any]: ...

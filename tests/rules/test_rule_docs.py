@@ -51,7 +51,7 @@ def shown_commands() -> list[tuple[str, list[str]]]:
                     while words and re.fullmatch(r"\w+=\S*", words[0]):
                         words.pop(0)
                     if words:
-                        found.append((where, words))
+                        found.append((where, [Path(words[0]).name, *words[1:]]))
     return found
 
 
