@@ -37,9 +37,9 @@ def document(
     rows = {name: outcome.figures[name].to_dict() for name in FIGURES if name in outcome.figures}
     return {
         "schema": 1,
-        "log": str(log),
-        "engine": {"path": str(engine), "hash": target.engine.hash},
-        "config": None if config is None else str(config),
+        "log": _shown(log),
+        "engine": {"path": _shown(engine), "hash": target.engine.hash},
+        "config": None if config is None else _shown(config),
         "speed": speed if live else "max",
         "clock": "monotonic" if live else "virtual",
         "rate_hz": round(1e9 / target.config.loop[0].period_ns, 6),
@@ -67,6 +67,11 @@ def document(
             **comparison.to_dict(),
         },
     }
+
+
+def _shown(path: Path) -> str:
+    """A path that can be printed: a file's name may hold any bytes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def text(found: Mapping[str, Any]) -> str:
