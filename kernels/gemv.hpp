@@ -54,29 +54,49 @@ inline void narrow_panel(const float* x, const float* w, const float* b, float* 
   }
 }
 
-// One row, without activation. b may be y.
+// What follows each group of panels: its latency hides behind the next group's weights.
+struct Activation {
+  UnaryFn fn = nullptr;  // null: none
+  float alpha = 0.0f, beta = 0.0f;
+
+  void operator()(float* y, int64_t count) const {
+    if (fn) fn(y, y, count, alpha, beta);
+  }
+};
+
+// One row. b may be y.
 template <class V>
-inline void product(const float* x, const float* w, const float* b, float* y, int64_t k,
-                    int64_t n) {
+inline void activated_product(const float* x, const float* w, const float* b, float* y, int64_t k,
+                              int64_t n, Activation act) {
   int64_t o = 0;
   if (n < kWideFrom) {
     for (; o < n; o += kLanes) narrow_panel<V>(x, w + o * k, b ? b + o : b, y + o, k, n - o);
+    act(y, n);
     return;
   }
   constexpr int64_t kGroup = V::kPanels * kLanes;
   for (; o + kGroup <= padded(n); o += kGroup) {
     wide_panels<V::kPanels, V>(x, w + o * k, b ? b + o : b, y + o, k, n - o);
+    act(y + o, n - o < kGroup ? n - o : kGroup);
   }
-  for (; o < n; o += kLanes) wide_panels<1, V>(x, w + o * k, b ? b + o : b, y + o, k, n - o);
+  for (; o < n; o += kLanes) {
+    wide_panels<1, V>(x, w + o * k, b ? b + o : b, y + o, k, n - o);
+    act(y + o, n - o < kLanes ? n - o : kLanes);
+  }
+}
+
+template <class V>
+inline void product(const float* x, const float* w, const float* b, float* y, int64_t k,
+                    int64_t n) {
+  activated_product<V>(x, w, b, y, k, n, {});
 }
 
 template <class V>
 void gemv(const OpArgs& args) noexcept {
   const GemvArgs& g = args.gemv;
   for (int64_t row = 0; row < g.rows; ++row) {
-    float* y = g.y + row * g.n;
-    product<V>(g.x + row * g.k, g.w, g.b, y, g.k, g.n);
-    if (g.act) g.act(y, y, g.n, g.alpha, g.beta);
+    activated_product<V>(g.x + row * g.k, g.w, g.b, g.y + row * g.n, g.k, g.n,
+                         {g.act, g.alpha, g.beta});
   }
 }
 
