@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+DEMO_ARGS ?=  # e.g. --seconds 5, see examples/balance/demo.py --help
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -50,7 +51,7 @@ $(VENV)/.with-%: pyproject.toml tools/extras.py | $(VENV)/.installed
 build: $(VENV)/.installed ## virtual environment, extension, base install
 
 demo: $(VENV)/.with-sim ## the main job: a simulated robot served at 500 Hz, beside a naive loop
-	@$(BIN)/python examples/balance/demo.py
+	@$(BIN)/python examples/balance/demo.py $(DEMO_ARGS)
 
 # --- tests ------------------------------------------------------------------
 test: $(VENV)/.with-test native ## native tests, then pytest
