@@ -151,7 +151,7 @@ class ServiceSpec:
     engine_faults: list[EngineFault]
     egress_spin_ns: int
     keep_without_supervisor: bool
-    ready_fd: int  # written: "ready\n" or "error: <sentence>\n"; then closed. -1: none
+    ready_fd: int  # "ready\n" is written to it once the loops run, then it is closed. -1: none
     supervisor_fd: int  # read end of a pipe that the supervisor holds open; -1: none
     def __init__(self) -> None: ...
 

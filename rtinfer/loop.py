@@ -104,7 +104,7 @@ class Loop:
     def arm(self) -> None:
         """Lets actions out from the next step on, given a valid observation by then.
 
-        Raises CheckError where it is armed already.
+        Raises CheckError where a stop is latched. Armed already: nothing changes.
         """
         self._command("arm")
 

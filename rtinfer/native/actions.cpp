@@ -29,7 +29,6 @@ ActionGroup make_group(const GroupSpec& spec, uint32_t first) {
   group.kind = static_cast<GroupKind>(spec.kind);
   group.first = first;
   group.size = static_cast<uint32_t>(spec.size);
-  group.output_offset = spec.output_offset;
   group.refuse = spec.over == 1;
   group.measured_source = spec.measured_source;
   group.measured_start = spec.measured_start;

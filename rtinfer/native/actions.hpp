@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rtinfer/native/action.hpp"
+#include "rtinfer/native/engine.hpp"
 #include "rtinfer/native/rt_tick.hpp"
 #include "rtinfer/native/spec.hpp"
 
@@ -20,7 +21,6 @@ struct ActionGroup {
   GroupKind kind = GroupKind::kPosition;
   uint32_t first = 0;  // index of its first value in the action
   uint32_t size = 0;
-  int64_t output_offset = 0;
   bool refuse = false;  // over a limit: refuse instead of clip
   int64_t measured_source = -1;
   int64_t measured_start = 0;
@@ -56,11 +56,12 @@ struct Measured {
   }
 };
 
-// Fills `action.values`, `flags`, `ramp_left` and `origin` from the outputs in `block`.
+// Fills `action.values`, `flags`, `ramp_left` and `origin` from the engine's outputs.
 // `last` is the newest committed action of this session, null when there is none.
 // Returns kNone, or why the action must not leave.
-RT_TICK Reason compose_action(const ActionTable& table, const std::byte* block, const Action* last,
-                              const Measured& measured, Action& action) noexcept;
+RT_TICK Reason compose_action(const ActionTable& table, const BoundEngine& bound,
+                              const Action* last, const Measured& measured,
+                              Action& action) noexcept;
 
 // Fills `action` with what the groups declare for a miss. `action.miss_ticks` counts it already.
 // `stopped`: hold_last is passed over. False when nothing safe is known (no action, nothing

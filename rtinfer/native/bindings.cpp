@@ -106,9 +106,9 @@ rt::Engine engine_of(graphs::Plan& plan) {
   return {&plan,
           plan.block(),
           plan.block_bytes(),
-          [](void* self) noexcept {
+          [](void* self, const rt::EngineCall&) noexcept {
             static_cast<graphs::Plan*>(self)->run();
-            return true;
+            return rt::RunResult::kDone;
           },
           [](void* self) noexcept { static_cast<graphs::Plan*>(self)->accept_state(); },
           [](void* self) noexcept { static_cast<graphs::Plan*>(self)->reset_state(); }};

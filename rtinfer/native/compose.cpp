@@ -55,18 +55,20 @@ RT_TICK uint32_t ramp_left(const ActionTable& table, const Action* last, bool kn
 
 }  // namespace
 
-RT_TICK Reason compose_action(const ActionTable& table, const std::byte* block, const Action* last,
-                              const Measured& measured, Action& action) noexcept {
+RT_TICK Reason compose_action(const ActionTable& table, const BoundEngine& bound,
+                              const Action* last, const Measured& measured,
+                              Action& action) noexcept {
   uint32_t flags = kGood;
   uint32_t left = 0;
   const uint64_t elapsed = last == nullptr ? 1 : action.tick - last->tick;
-  for (const ActionGroup& group : table.groups) {
+  for (size_t g = 0; g < table.groups.size(); ++g) {
+    const ActionGroup& group = table.groups[g];
     const float* from = nullptr;
     const bool known = start_values(group, last, measured, from);
     const uint32_t group_left = ramp_left(table, last, known);
     left = group_left > left ? group_left : left;
     float* out = action.channel(channel_of(group.kind)) + group.first;
-    const std::byte* output = block + group.output_offset;
+    const std::byte* output = bound.engine.block + bound.outputs[g];
     for (uint32_t i = 0; i < group.size; ++i) {
       const uint32_t v = group.first + i;
       float raw;

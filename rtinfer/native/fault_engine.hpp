@@ -5,7 +5,6 @@
 
 #include "rtinfer/native/clock.hpp"
 #include "rtinfer/native/engine.hpp"
-#include "rtinfer/native/layout.hpp"
 #include "rtinfer/native/realtime.hpp"
 #include "rtinfer/native/spec.hpp"
 
@@ -13,13 +12,15 @@ namespace rtinfer::rt {
 
 class FaultEngine {
  public:
-  FaultEngine(Engine inner, const std::vector<EngineFault>& faults, const LoopFile& file)
-      : inner_(inner), faults_(faults), file_(file) {}
+  FaultEngine(Engine inner, const std::vector<EngineFault>& faults)
+      : inner_(inner), faults_(faults) {}
 
   Engine engine() noexcept {
     Engine outer = inner_;
     outer.self = this;
-    outer.run = [](void* self) noexcept { return static_cast<FaultEngine*>(self)->run(); };
+    outer.run = [](void* self, const EngineCall& call) noexcept {
+      return static_cast<FaultEngine*>(self)->run(call);
+    };
     outer.accept = [](void* self) noexcept {
       auto* fault = static_cast<FaultEngine*>(self);
       fault->inner_.accept(fault->inner_.self);
@@ -32,20 +33,18 @@ class FaultEngine {
   }
 
  private:
-  bool run() noexcept {
-    const uint64_t tick = file_.tick_current.load(std::memory_order_relaxed);  // own thread's store
+  RunResult run(const EngineCall& call) noexcept {
     for (const EngineFault& fault : faults_) {
       const auto first = static_cast<uint64_t>(fault.first_tick);
-      if (tick >= first && tick < first + static_cast<uint64_t>(fault.ticks)) {
+      if (call.tick >= first && call.tick < first + static_cast<uint64_t>(fault.ticks)) {
         sleep_until_ns(monotonic_ns() + fault.delay_ns);
       }
     }
-    return inner_.run(inner_.self);
+    return inner_.run(inner_.self, call);
   }
 
   Engine inner_;
   const std::vector<EngineFault>& faults_;
-  const LoopFile& file_;
 };
 
 }  // namespace rtinfer::rt

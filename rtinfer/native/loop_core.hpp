@@ -29,7 +29,6 @@ struct LoopPlan {
   HealthConfig health;
   bool best_effort = false;
   ActionTable actions;
-  std::vector<TermSpec> terms;
   std::vector<LoopSource> sources;
 };
 
@@ -59,7 +58,7 @@ class Observations {
 // What the tick thread does in one tick.
 class TickCore {
  public:
-  TickCore(const LoopPlan& plan, LoopFile& file, Engine engine, const Clock& clock);
+  TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& bound, const Clock& clock);
 
   // Take, stage, run. True when there is a result to finish.
   RT_TICK bool begin(uint64_t tick) noexcept;
@@ -76,7 +75,7 @@ class TickCore {
 
   const LoopPlan& plan_;
   LoopFile& file_;
-  Engine engine_;
+  const BoundEngine* bound_;
   const Clock& clock_;
   Committer committer_;
   Observations observations_;

@@ -52,8 +52,7 @@ void check_timing(const LoopSpec& loop) {
 
 }  // namespace
 
-LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
-                        int64_t block_bytes) {
+LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources) {
   check_timing(loop);
   if (sources.empty() || sources.size() > kMaxSources) {
     refuse("loop '" + loop.name + "' has " + std::to_string(sources.size()) +
@@ -65,26 +64,40 @@ LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sou
   plan.health = {static_cast<uint32_t>(loop.degraded_after), static_cast<uint32_t>(loop.safe_after),
                  static_cast<uint32_t>(loop.recovery_ticks), loop.arm == 1};
   plan.actions = ActionTable::create(loop);
-  plan.terms = loop.terms;
   for (const SourceSpec& source : sources) {
     plan.sources.push_back(
         {{}, static_cast<uint32_t>(source.value_count()), source.max_age_ns, false});
   }
   for (const TermSpec& term : loop.terms) {
     require_source("an observation term", term.source, term.start, term.size, sources);
-    require_range("an observation term", term.offset, term.size * int64_t{sizeof(float)},
-                  block_bytes);
     plan.sources[static_cast<size_t>(term.source)].required = true;
   }
   for (const GroupSpec& group : loop.groups) {
-    require_range("group '" + group.name + "'", group.output_offset,
-                  group.size * int64_t{sizeof(float)}, block_bytes);
     if (group.measured_source < 0) continue;
     require_source("measured of group '" + group.name + "'", group.measured_source,
                    group.measured_start, group.size, sources);
     plan.sources[static_cast<size_t>(group.measured_source)].required = true;
   }
   return plan;
+}
+
+BoundEngine bind_engine(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
+                        Engine engine) {
+  BoundEngine bound;
+  bound.engine = engine;
+  for (const TermSpec& term : loop.terms) {
+    require_source("an observation term", term.source, term.start, term.size, sources);
+    require_range("an observation term", term.offset, term.size * int64_t{sizeof(float)},
+                  engine.block_bytes);
+    bound.terms.push_back({static_cast<size_t>(term.source), static_cast<size_t>(term.start),
+                           static_cast<size_t>(term.size), term.offset});
+  }
+  for (const GroupSpec& group : loop.groups) {
+    require_range("group '" + group.name + "'", group.output_offset,
+                  group.size * int64_t{sizeof(float)}, engine.block_bytes);
+    bound.outputs.push_back(group.output_offset);
+  }
+  return bound;
 }
 
 void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<SourceSpec>& sources,

@@ -10,8 +10,11 @@ namespace rtinfer::rt {
 
 // Throws std::invalid_argument with a sentence. The caller sets plan.sources[i].mailbox and the
 // grid.
-LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
-                        int64_t block_bytes);
+LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources);
+
+// Where `engine` takes its inputs and leaves its outputs. Throws std::invalid_argument.
+BoundEngine bind_engine(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
+                        Engine engine);
 
 void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                     const LoopPlan& plan) noexcept;

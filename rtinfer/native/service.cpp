@@ -155,7 +155,7 @@ void Service::map_sources() {
 void Service::map_loop(const LoopSpec& spec, Engine engine) {
   auto loop = std::make_unique<ServiceLoop>();
   loop->spec = &spec;
-  loop->plan = make_loop_plan(spec, spec_.sources, engine.block_bytes);
+  loop->plan = make_loop_plan(spec, spec_.sources);
   loop->plan.best_effort = !parts_.fifo;
   for (size_t i = 0; i < parts_.sources.size(); ++i) {
     loop->plan.sources[i].mailbox = mailbox_of(*parts_.sources[i]);
@@ -167,19 +167,20 @@ void Service::map_loop(const LoopSpec& spec, Engine engine) {
   loop->file->epoch = spec_.epoch;
   std::memcpy(loop->file->boot_id, spec_.boot_id.data(), sizeof(loop->file->boot_id));
   init_loop_file(*loop->file, spec, spec_.sources, loop->plan);
-  loop->engine = engine;
   if (!spec_.engine_faults.empty()) {
-    faults_.push_back(std::make_unique<FaultEngine>(engine, spec_.engine_faults, *loop->file));
-    loop->engine = faults_.back()->engine();
+    faults_.push_back(std::make_unique<FaultEngine>(engine, spec_.engine_faults));
+    engine = faults_.back()->engine();
   }
+  loop->bound = bind_engine(spec, spec_.sources, engine);
   parts_.loops.push_back(std::move(loop));
 }
 
 // Touches weights and code paths. No run is accepted, so recurrent state stays at zero.
 void Service::warm_up() {
   for (auto& loop : parts_.loops) {
-    for (int i = 0; i < kWarmUpRuns; ++i) loop->engine.run(loop->engine.self);
-    loop->engine.reset(loop->engine.self);
+    const Engine& engine = loop->bound.engine;
+    for (int i = 0; i < kWarmUpRuns; ++i) engine.run(engine.self, EngineCall{});
+    engine.reset(engine.self);
   }
 }
 

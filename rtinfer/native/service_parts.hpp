@@ -18,7 +18,7 @@ struct ServiceLoop {
   LoopPlan plan;
   std::unique_ptr<SharedFile> mapping;
   LoopFile* file = nullptr;
-  Engine engine;
+  BoundEngine bound;
 };
 
 struct ServiceParts {

@@ -33,7 +33,7 @@ void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   const MonotonicClock clock;
   const Grid& grid = loop.plan.grid;
   const int64_t budget_ns = loop.plan.deadline_ns - initial_guard_ns(*loop.spec);
-  TickCore core(loop.plan, *loop.file, loop.engine, clock);
+  TickCore core(loop.plan, *loop.file, loop.bound, clock);
   if (loop.spec->core >= 0) pin_to(loop.spec->core);
   prepare_thread(parts, "rtinfer-tick", kTickPriority);
 

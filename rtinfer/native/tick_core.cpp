@@ -5,10 +5,11 @@
 
 namespace rtinfer::rt {
 
-TickCore::TickCore(const LoopPlan& plan, LoopFile& file, Engine engine, const Clock& clock)
+TickCore::TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& bound,
+                   const Clock& clock)
     : plan_(plan),
       file_(file),
-      engine_(engine),
+      bound_(&bound),
       clock_(clock),
       committer_(file.commits, Writer::kTick),
       observations_(plan) {}
@@ -38,7 +39,11 @@ RT_TICK bool TickCore::begin(uint64_t tick) noexcept {
   stage();
   engine_start_ns_ = clock_.now_ns();
   part_.assemble_ns = engine_start_ns_ - woke_ns;
-  if (!engine_.run(engine_.self)) part_.reason = Reason::kEngineError;
+  const Engine& engine = bound_->engine;
+  const EngineCall call{tick, plan_.grid.scheduled_ns(tick) + plan_.deadline_ns};
+  const RunResult result = engine.run(engine.self, call);
+  if (result == RunResult::kFailed) part_.reason = Reason::kEngineError;
+  if (result == RunResult::kLate) part_.reason = Reason::kLate;
   return true;
 }
 
@@ -46,7 +51,7 @@ RT_TICK bool TickCore::finish() noexcept {
   part_.engine_ns = clock_.now_ns() - engine_start_ns_;
   const bool committed = part_.reason == Reason::kNone && publish();
   if (committed) {
-    engine_.accept(engine_.self);
+    bound_->engine.accept(bound_->engine.self);
     part_.commit_ns = action_.stamp_ns - action_.scheduled_ns;
     part_.flags = action_.flags;
     if ((action_.flags & kClipped) != 0) file_.clipped.add();
@@ -74,8 +79,7 @@ RT_TICK bool TickCore::publish() noexcept {
   const Action* last = any && last_.session == session_ ? &last_ : nullptr;
   action_.tick = part_.tick;
   action_.count = plan_.actions.count;
-  part_.reason =
-      compose_action(plan_.actions, engine_.block, last, observations_.measured(), action_);
+  part_.reason = compose_action(plan_.actions, *bound_, last, observations_.measured(), action_);
   if (part_.reason != Reason::kNone) return false;
 
   action_.seq = any ? last_.seq + 1 : 1;
@@ -102,10 +106,9 @@ RT_TICK bool TickCore::publish() noexcept {
 }
 
 RT_TICK void TickCore::stage() noexcept {
-  for (const TermSpec& term : plan_.terms) {
-    std::memcpy(engine_.block + term.offset,
-                observations_.values(static_cast<size_t>(term.source)) + term.start,
-                static_cast<size_t>(term.size) * sizeof(float));
+  for (const Term& term : bound_->terms) {
+    std::memcpy(bound_->engine.block + term.offset, observations_.values(term.source) + term.start,
+                term.size * sizeof(float));
   }
 }
 
@@ -127,7 +130,7 @@ RT_TICK bool TickCore::enter_session() noexcept {
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
     epochs_[i] = observations_.header(i).stamp.epoch;
   }
-  engine_.reset(engine_.self);
+  bound_->engine.reset(bound_->engine.self);
   file_.resets.add();
   return true;
 }

@@ -28,7 +28,8 @@ void VirtualLoop::FreeDeleter::operator()(void* memory) const noexcept {
 VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                          Engine engine, int64_t t0_ns)
     : engine_(engine),
-      plan_(make_loop_plan(loop, sources, engine.block_bytes)),
+      bound_(bind_engine(loop, sources, timed(engine))),
+      plan_(make_loop_plan(loop, sources)),
       file_(zeroed<LoopFile>(sizeof(LoopFile))),
       source_specs_(sources),
       order_(sources.size()),
@@ -41,7 +42,7 @@ VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& so
     plan_.sources[i].mailbox = mailbox_of(*source_files_[i]);
   }
   init_loop_file(*file_, loop, sources, plan_);
-  tick_ = std::make_unique<TickCore>(plan_, *file_, timed(engine), clock_);
+  tick_ = std::make_unique<TickCore>(plan_, *file_, bound_, clock_);
   watchdog_ = std::make_unique<WatchdogCore>(plan_, *file_, clock_);
 }
 
@@ -74,7 +75,10 @@ Drop VirtualLoop::observe(size_t source, const SourceStamp& stamp, const float* 
 
 std::string VirtualLoop::command(const std::string& verb) {
   if (verb == "arm") {
-    if (file_->armed_from.load(std::memory_order_relaxed) != kNever) return "already armed";
+    if (file_->armed_from.load(std::memory_order_relaxed) != kNever)
+      return "";  // as ingress answers
+    if (file_->latched_stop.load(std::memory_order_relaxed) != 0)
+      return "it is stopped, reset first";
     file_->requests.fetch_or(kArm, std::memory_order_release);  // partner: WatchdogCore::act
   } else if (verb == "stop") {
     file_->stop_now.store(1, std::memory_order_relaxed);         // partner: TickCore::publish
@@ -90,12 +94,12 @@ std::string VirtualLoop::command(const std::string& verb) {
 // The engine's wall time is measured beside the virtual clock, which stands still meanwhile.
 Engine VirtualLoop::timed(Engine engine) noexcept {
   engine.self = this;
-  engine.run = [](void* self) noexcept {
+  engine.run = [](void* self, const EngineCall& call) noexcept {
     auto* loop = static_cast<VirtualLoop*>(self);
     const int64_t start = monotonic_ns();
-    const bool ok = loop->engine_.run(loop->engine_.self);
+    const RunResult result = loop->engine_.run(loop->engine_.self, call);
     loop->engine_wall_ns_ = monotonic_ns() - start;
-    return ok;
+    return result;
   };
   engine.accept = [](void* self) noexcept {
     auto* loop = static_cast<VirtualLoop*>(self);

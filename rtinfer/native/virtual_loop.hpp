@@ -48,7 +48,8 @@ class VirtualLoop {
   };
 
   VirtualClock clock_;
-  Engine engine_;  // as given; the cores get one that measures it
+  Engine engine_;      // as given
+  BoundEngine bound_;  // what the core runs: the same, measured
   LoopPlan plan_;
   std::unique_ptr<LoopFile, FreeDeleter> file_;
   std::vector<std::unique_ptr<SourceFile, FreeDeleter>> source_files_;

@@ -28,7 +28,9 @@ struct HalfEngine {
     return {this,
             reinterpret_cast<std::byte*>(block.data()),
             sizeof(block),
-            [](void* self) noexcept { return static_cast<HalfEngine*>(self)->run(); },
+            [](void* self, const EngineCall&) noexcept {
+              return static_cast<HalfEngine*>(self)->run();
+            },
             [](void* self) noexcept {
               auto* half = static_cast<HalfEngine*>(self);
               half->state = half->next_state;
@@ -37,12 +39,12 @@ struct HalfEngine {
   }
 
  private:
-  bool run() noexcept {
+  RunResult run() noexcept {
     block[4] = says_nan ? std::numeric_limits<float>::quiet_NaN() : block[0] / 2;
     block[5] = block[1] / 2;
     next_state = state + 1.0f;
     block[6] = next_state;
-    return !fails;
+    return fails ? RunResult::kFailed : RunResult::kDone;
   }
 };
 
