@@ -47,7 +47,6 @@ struct Ints2x8 {
   }
   friend I shl23(I a) { return {_mm256_slli_epi32(a.lo, 23), _mm256_slli_epi32(a.hi, 23)}; }
   friend I shr23(I a) { return {_mm256_srli_epi32(a.lo, 23), _mm256_srli_epi32(a.hi, 23)}; }
-  friend I half(I a) { return {_mm256_srai_epi32(a.lo, 1), _mm256_srai_epi32(a.hi, 1)}; }
   friend Mask2x8 nonzero(I a) {
     const __m256i zero = _mm256_setzero_si256();
     const __m256i ones = _mm256_set1_epi32(-1);
@@ -116,6 +115,23 @@ struct Lanes {
   friend F select(Mask m, F a, F b) {
     return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
   }
+  // The second operand is the result where either is a NaN.
+  friend F at_least(F a, float bound) {
+    const __m256 b = _mm256_set1_ps(bound);
+    return {_mm256_max_ps(b, a.lo), _mm256_max_ps(b, a.hi)};
+  }
+  friend F at_most(F a, float bound) {
+    const __m256 b = _mm256_set1_ps(bound);
+    return {_mm256_min_ps(b, a.lo), _mm256_min_ps(b, a.hi)};
+  }
+  static __m256 scaled(__m256 a, __m256 n) {
+    const __m256i whole = _mm256_cvtps_epi32(n), first = _mm256_srai_epi32(whole, 1);
+    const __m256i bias = _mm256_set1_epi32(127), rest = _mm256_sub_epi32(whole, first);
+    const __m256i p = _mm256_slli_epi32(_mm256_add_epi32(first, bias), 23);
+    const __m256i q = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(a, _mm256_castsi256_ps(p)), _mm256_castsi256_ps(q));
+  }
+  friend F times_power_of_two(F a, F n) { return {scaled(a.lo, n.lo), scaled(a.hi, n.hi)}; }
   friend Ints bits(F a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
   static F from_bits(Ints a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
   static F to_float(Ints a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }

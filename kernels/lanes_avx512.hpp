@@ -28,7 +28,6 @@ struct Ints16 {
   friend I operator|(I a, I b) { return {_mm512_or_si512(a.v, b.v)}; }
   friend I shl23(I a) { return {_mm512_slli_epi32(a.v, 23)}; }
   friend I shr23(I a) { return {_mm512_srli_epi32(a.v, 23)}; }
-  friend I half(I a) { return {_mm512_srai_epi32(a.v, 1)}; }
   friend Mask16 nonzero(I a) { return {_mm512_test_epi32_mask(a.v, a.v)}; }
 };
 
@@ -66,6 +65,10 @@ struct Lanes {
   friend Mask operator==(F a, F b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
   friend Mask is_nan(F a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
   friend F select(Mask m, F a, F b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
+  // The second operand is the result where either is a NaN.
+  friend F at_least(F a, float bound) { return {_mm512_max_ps(_mm512_set1_ps(bound), a.v)}; }
+  friend F at_most(F a, float bound) { return {_mm512_min_ps(_mm512_set1_ps(bound), a.v)}; }
+  friend F times_power_of_two(F a, F n) { return {_mm512_scalef_ps(a.v, n.v)}; }
   friend Ints bits(F a) { return {_mm512_castps_si512(a.v)}; }
   static F from_bits(Ints a) { return {_mm512_castsi512_ps(a.v)}; }
   static F to_float(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }

@@ -58,10 +58,6 @@ struct Ints4x4 {
   friend I shr23(I a) {
     return quads<I>([](U x) { return vshrq_n_u32(x, 23); }, a);
   }
-  friend I half(I a) {
-    return quads<I>(
-        [](U x) { return vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_u32(x), 1)); }, a);
-  }
   friend Mask4x4 nonzero(I a) {
     return quads<Mask4x4>([](U x) { return vtstq_u32(x, x); }, a);
   }
@@ -137,6 +133,22 @@ struct Lanes {
   }
   friend F select(Mask m, F a, F b) {
     return quads<F>([](uint32x4_t t, Q x, Q y) { return vbslq_f32(t, x, y); }, m, a, b);
+  }
+  friend F at_least(F a, float bound) {  // a NaN stays one
+    return quads<F>([=](Q x) { return vmaxq_f32(x, vdupq_n_f32(bound)); }, a);
+  }
+  friend F at_most(F a, float bound) {
+    return quads<F>([=](Q x) { return vminq_f32(x, vdupq_n_f32(bound)); }, a);
+  }
+  static Q scaled(Q a, Q n) {
+    const int32x4_t whole = vcvtq_s32_f32(n), first = vshrq_n_s32(whole, 1);
+    const int32x4_t bias = vdupq_n_s32(127), rest = vsubq_s32(whole, first);
+    const int32x4_t p = vshlq_n_s32(vaddq_s32(first, bias), 23);
+    const int32x4_t q = vshlq_n_s32(vaddq_s32(rest, bias), 23);
+    return vmulq_f32(vmulq_f32(a, vreinterpretq_f32_s32(p)), vreinterpretq_f32_s32(q));
+  }
+  friend F times_power_of_two(F a, F n) {
+    return quads<F>([](Q x, Q e) { return scaled(x, e); }, a, n);
   }
   friend Ints bits(F a) {
     return quads<Ints>([](Q x) { return vreinterpretq_u32_f32(x); }, a);

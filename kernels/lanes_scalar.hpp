@@ -66,9 +66,6 @@ struct ScalarInts {
   friend I shr23(I a) {
     return each<I, N>([](U x) { return x >> 23; }, a);
   }
-  friend I half(I a) {  // arithmetic shift right by 1
-    return each<I, N>([](U x) { return static_cast<U>(static_cast<int32_t>(x) >> 1); }, a);
-  }
   friend ScalarMask<N> nonzero(I a) {
     return each<ScalarMask<N>, N>([](U x) { return x != 0; }, a);
   }
@@ -139,6 +136,27 @@ struct Scalar {
   }
   friend F select(Mask m, F a, F b) {  // m ? a : b
     return each<F, N>([](bool t, float x, float y) { return t ? x : y; }, m, a, b);
+  }
+  // The bound where a is beyond it; a NaN stays one. The bound is not 0.
+  friend F at_least(F a, float bound) {
+    return each<F, N>([=](float x) { return x < bound ? bound : x; }, a);
+  }
+  friend F at_most(F a, float bound) {
+    return each<F, N>([=](float x) { return x > bound ? bound : x; }, a);
+  }
+  // a * 2^n for whole n, -252 <= n <= 254, 1/2 < a < 2: two steps, so that a denormal result is
+  // rounded once.
+  friend F times_power_of_two(F a, F n) {
+    return each<F, N>(
+        [](float x, float e) {
+          if (e != e) return e;
+          const int whole = static_cast<int>(e), first = whole / 2;
+          const auto power = [](int p) {
+            return __builtin_bit_cast(float, static_cast<uint32_t>(p + 127) << 23);
+          };
+          return x * power(first) * power(whole - first);
+        },
+        a, n);
   }
   friend Ints bits(F a) {
     return each<Ints, N>([](float x) { return __builtin_bit_cast(uint32_t, x); }, a);

@@ -48,54 +48,50 @@ inline V max(V a, V b) {
   return select(is_nan(a), a, select(b < a, a, b));
 }
 
-// Adding it leaves round-to-even(x) in the low bits of the sum, for |x| < 2^22.
+// Adding and subtracting it rounds to even, for |x| < 2^22.
 inline constexpr float kRounder = 12582912.0f;
 
 // x = n*ln2 + r, |r| <= ln2/2; tail = exp(r) - 1.
 template <class V>
 struct ExpParts {
-  typename V::Ints n;
+  V n;
   V tail;
 };
 
 template <class V>
 inline ExpParts<V> exp_parts(V x) {
   const V rounder = V::set(kRounder);
-  const V sum = fma(x, V::set(0x1.715476p+0f), rounder);
-  const V n = sum - rounder;
+  const V n = fma(x, V::set(0x1.715476p+0f), rounder) - rounder;
   V r = fma(n, V::set(-0x1.62e43p-1f), x);
   r = fma(n, V::set(0x1.05c61p-29f), r);
   const V q = polynomial(
       r, {0x1.fffffcp-2f, 0x1.555492p-3f, 0x1.5558b4p-5f, 0x1.1239ap-7f, 0x1.6a495cp-10f});
-  return {bits(sum) - bits(rounder), fma(r * r, q, r)};
+  return {n, fma(r * r, q, r)};
 }
+
+// exp(x) for x <= 89 and for NaN; below -104 the result is 0 all the same.
 template <class V>
-inline V power_of_two(typename V::Ints n) {  // -126 <= n <= 127
-  return V::from_bits(shl23(n + V::Ints::set(127)));
+inline V exp_bounded(V x) {
+  const ExpParts<V> e = exp_parts(at_least(x, -104.0f));
+  return times_power_of_two(V::set(1.0f) + e.tail, e.n);
 }
 
 template <class V>
 inline V exp(V x) {
-  // Beyond these bounds the result is 0 or infinity all the same; a NaN passes both selects.
-  x = select(x < V::set(-104.0f), V::set(-104.0f), x);
-  x = select(V::set(89.0f) < x, V::set(89.0f), x);
-  const ExpParts<V> e = exp_parts(x);
-  const auto n1 = half(e.n);  // two steps, so that a denormal result is rounded once
-  return (V::set(1.0f) + e.tail) * power_of_two<V>(n1) * power_of_two<V>(e.n - n1);
+  return exp_bounded(at_most(x, 89.0f));
 }
 
 // exp(x) - 1 for x <= 0.
 template <class V>
 inline V expm1_negative(V x) {
-  x = select(x < V::set(-40.0f), V::set(-40.0f), x);
-  const ExpParts<V> e = exp_parts(x);
-  const V scale = power_of_two<V>(e.n);
+  const ExpParts<V> e = exp_parts(at_least(x, -40.0f));
+  const V scale = times_power_of_two(V::set(1.0f), e.n);
   return fma(scale, e.tail, scale - V::set(1.0f));
 }
 
 template <class V>
 inline V sigmoid(V x) {
-  const V e = exp(negate(abs(x)));  // never overflows
+  const V e = exp_bounded(negate(abs(x)));  // never overflows
   const V one = V::set(1.0f);
   return select(x < V::set(0.0f), e, one) / (one + e);
 }
@@ -124,7 +120,7 @@ inline V log1p_unit(V y) {
 template <class V>
 inline V softplus(V x) {
   const V zero = V::set(0.0f);
-  return select(zero < x, x, zero) + log1p_unit(exp(negate(abs(x))));
+  return select(zero < x, x, zero) + log1p_unit(exp_bounded(negate(abs(x))));
 }
 
 template <class V>
@@ -155,11 +151,11 @@ inline V erf(V x) {
   const V p = polynomial(w, {0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
                              0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fcp-14f});
   const V small = fma(a, p, a);
-  const V bounded = select(V::set(4.0f) < a, V::set(4.0f), a);
+  const V bounded = at_most(a, 4.0f);
   const V q =
       polynomial(bounded, {-0x1.8b3e3ep-13f, 0x1.212c2cp+0f, 0x1.4434f6p-1f, 0x1.bc1898p-4f,
                            -0x1.9d0b46p-6f, 0x1.13984p-8f, -0x1.cee93ep-12f, 0x1.6c0584p-16f});
-  const V large = V::set(1.0f) - exp(negate(q));  // q = -log(1 - erf(a))
+  const V large = V::set(1.0f) - exp_bounded(negate(q));  // q = -log(1 - erf(a))
   return with_sign(select(a < V::set(1.0f), small, large), x);
 }
 
