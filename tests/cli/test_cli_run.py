@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -80,7 +81,7 @@ def test_a_loop_that_dies_is_a_sentence_and_exit_code_1(
     )
     robot.until_action(lambda action: action.origin == "policy")
     (loop,) = loops_in(home)
-    subprocess.run(["kill", "-SEGV", str(loop)], check=True)
+    os.kill(loop, signal.SIGSEGV)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"rtinfer: the loop process (pid {loop}) was killed by SIGSEGV" in err
@@ -216,11 +217,11 @@ def test_a_stopped_loop_process_does_not_hang_ctl(
     )
     robot.until_action(lambda action: action.origin == "policy")
     (loop,) = loops_in(home)
-    subprocess.run(["kill", "-STOP", str(loop)], check=True)
+    os.kill(loop, signal.SIGSTOP)
     result = rtinfer_cli("ctl", "stop", "echo")
     assert result.returncode == 1
     assert "no answer to `stop`" in one_sentence(result)
-    subprocess.run(["kill", "-CONT", str(loop)], check=True)
+    os.kill(loop, signal.SIGCONT)
     process.terminate()
     assert process.wait(60) == 0
 
@@ -231,7 +232,7 @@ def test_a_second_interrupt_kills(config_file: Make, home: Path, robot: Robot) -
     )
     robot.until_action(lambda action: action.origin == "policy")
     (loop,) = loops_in(home)
-    subprocess.run(["kill", "-STOP", str(loop)], check=True)  # it will not end by itself
+    os.kill(loop, signal.SIGSTOP)  # it will not end by itself
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
