@@ -23,6 +23,7 @@ class Block {
   std::byte* data() const noexcept { return data_; }
 
  private:
+  bool map(std::size_t bytes);
   void swap(Block& other) noexcept;
 
   std::byte* data_ = nullptr;
