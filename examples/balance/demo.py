@@ -14,41 +14,32 @@ import sys
 import tempfile
 from pathlib import Path
 
-import runs
-from faults import FAULTS, Faults, load_faults
-from processes import HERE, DemoError
-from report import print_summary
-from screen import say
-
-import rtinfer
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
     """Runs the demo; 0 when rtinfer kept the robot up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="how long rtinfer serves")
-    parser.add_argument("--faults", type=Path, default=FAULTS, help="the stalls (faults.toml)")
+    parser.add_argument(
+        "--faults", type=Path, default=HERE / "faults.toml", help="the stalls (faults.toml)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the robot's noise and route")
     parser.add_argument("--only", choices=("rtinfer", "naive"), help="leave the other out")
     options = parser.parse_args()
-    try:
-        faults = load_faults(options.faults)
-    except ValueError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
     signal.signal(signal.SIGTERM, _interrupt)
-    # Memory-backed where there is such a place: the service's files are read and written each tick.
+    # Memory-backed where there is such a place: the service's files are written in each tick.
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else None
     work = Path(tempfile.mkdtemp(prefix="rtinfer-demo-", dir=parent))
     try:
-        return _run(options, faults, work)
+        return _run(options, work)
     except KeyboardInterrupt:
-        say("\n  interrupted: everything is stopped")
+        print("\n  interrupted: everything is stopped", flush=True)
         return 0
     except Exception as error:
         # An error of rtinfer is one sentence with an exit code; so is one of the demo.
-        if not isinstance(error, DemoError | OSError) and not hasattr(error, "exit_code"):
+        if not isinstance(error, OSError) and not hasattr(error, "exit_code"):
             raise
         print(f"demo: {error}", file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
@@ -56,11 +47,22 @@ def main() -> int:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, faults: Faults, work: Path) -> int:
+def _run(options: argparse.Namespace, work: Path) -> int:
+    # Imported here, and without interruption: a Ctrl-C now counts as soon as all is loaded.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    import runs
+    from faults import load_faults
+    from report import print_summary
+    from screen import say
+
+    import rtinfer
+
+    faults = load_faults(options.faults)
     say("A two-wheeled robot drives a winding route. Left alone, it falls.", bold=True)
     say("One policy at 500 Hz, over ZeroMQ; the same stalls for rtinfer and a naive loop.")
     engine = work / "policy.engine"
     rtinfer.build(HERE / "policy.onnx", engine)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     setting = runs.Setting(work, engine, options.faults, faults, options.seed)
     results = []
     if options.only != "naive":

@@ -11,6 +11,12 @@ import msgspec
 FAULTS = Path(__file__).with_name("faults.toml")
 
 
+class FaultsError(ValueError):
+    """A file that is no schedule of stalls, in one sentence."""
+
+    exit_code = 2
+
+
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A stall of `ms` that begins `at_s` after the robot is let go."""
 
@@ -34,11 +40,12 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_faults(path: Path) -> Faults:
-    """Reads a schedule. Raises ValueError with one sentence for what is not one."""
+    """Reads a schedule. Raises FaultsError for what is not one."""
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Faults)
     except (OSError, ImportError, msgspec.MsgspecError) as error:
-        raise ValueError(f"{path}: {error}: expected a schedule such as {FAULTS}") from None
+        why = getattr(error, "strerror", None) or error
+        raise FaultsError(f"{path}: {why}: expected a schedule such as {FAULTS}") from None
 
 
 def active(windows: tuple[Window, ...], time_s: float) -> Window | None:

@@ -174,6 +174,8 @@ def main() -> None:
     parser.add_argument("--release-tick", type=int, default=0, help="let go at this action")
     parser.add_argument("--avoid-core", type=int, help="leave this processor core to the service")
     options = parser.parse_args()
+    if options.link == "plain" and not options.directory.is_dir():
+        parser.error(f"--directory {options.directory}: expected a directory")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the demo ends its processes itself
     others = os.sched_getaffinity(0) - {options.avoid_core}
     if others:

@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 class DemoError(Exception):
     """Why the demo cannot go on, in one sentence."""
 
+    exit_code = 1
+
 
 class Child:
     """A Python script of this folder as a process; its stdout is JSON lines, its stderr a log."""

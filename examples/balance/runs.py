@@ -21,7 +21,7 @@ RTINFER, NAIVE = "rtinfer", "naive loop"
 ORIGINS = ("policy", "held", "safe")
 RELEASE_TICK = RATE_HZ // 2  # the robot is let go half a second after the service's start
 TICK_MS = 1e3 / RATE_HZ
-REFRESH_S = 0.1
+POLL_S, REFRESH_S = 0.01, 0.1
 SHOW_STALL_S = 0.8
 
 
@@ -199,7 +199,7 @@ def real_time_allowed() -> bool:
 
 def follow(plant: Child, side: Side, faults: Faults) -> tuple[dict[str, Any], Counts]:
     """Shows a run while it goes; returns the plant's last line and the counts at that moment."""
-    line = LiveLine()
+    line, shown_s = LiveLine(), 0.0
     free_s, state = 0.0, {"time_s": 0.0, "lean_deg": 0.0, "ticks": 0, "served": 0}
     while True:
         for told in plant.lines():
@@ -215,9 +215,10 @@ def follow(plant: Child, side: Side, faults: Faults) -> tuple[dict[str, Any], Co
         plant.check()
         time_s = time.monotonic() - free_s if free_s else 0.0
         side.step(time_s)
-        if free_s:
+        if free_s and time.monotonic() - shown_s >= REFRESH_S:
+            shown_s = time.monotonic()
             line.show(_cells(state, side.counts(state)), happening(faults, time_s, SHOW_STALL_S))
-        time.sleep(REFRESH_S)
+        time.sleep(POLL_S)
 
 
 def _cells(state: dict[str, Any], counts: Counts) -> list[str]:
