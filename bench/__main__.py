@@ -52,7 +52,9 @@ def say(text: str) -> None:
 
 def measure_engines(options: argparse.Namespace, folder: Path) -> dict[str, Report]:
     """The plan beside ONNX Runtime, for each policy at hand."""
-    plan = engine.Plan(options.core, rounds=2 * options.rounds, calls=500)
+    plan = engine.Plan(
+        options.core, rounds=2 * options.rounds, calls=500, programs=options.programs
+    )
     return {
         f"engine {name}": engine.report(name, engine.measure(plan, model, folder))
         for name, model in policies.measured_policies(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ class Plan:
     core: int
     rounds: int
     calls: int
+    programs: Path
 
 
 def onnxruntime_call(model: Path, inputs: dict[str, NDArray[np.float32]]) -> Call:
@@ -59,6 +61,14 @@ def timed(call: Call, calls: int) -> Samples:
     return spent
 
 
+def floor(plan: Plan, weights_bytes: int, folder: Path) -> Samples:
+    """The time to read as many bytes as the weights have, once per run, on the same core, in ns."""
+    out = folder / "floor.bin"
+    words = [f"bytes={weights_bytes}", f"count={plan.rounds * plan.calls}", f"core={plan.core}"]
+    subprocess.run([plan.programs / "bench_read", *words, f"out={out}"], check=True)
+    return np.fromfile(out, dtype=np.int64)
+
+
 def measure(plan: Plan, model: Path, folder: Path) -> dict[str, Samples]:
     """Samples in ns by side, from rounds that alternate between the sides."""
     engine = rtinfer.build(model, folder / f"{model.stem}.engine")
@@ -88,7 +98,8 @@ def measure(plan: Plan, model: Path, folder: Path) -> dict[str, Samples]:
     finally:
         gc.enable()
         os.sched_setaffinity(0, before)
-    return {side: np.concatenate(parts) for side, parts in samples.items()}
+    found = {side: np.concatenate(parts) for side, parts in samples.items()}
+    return {**found, "reading the weights, no more": floor(plan, engine.plan.weights_bytes, folder)}
 
 
 def report(name: str, samples: dict[str, Samples]) -> tuple[str, list[Verdict], dict[str, Any]]:
