@@ -15,6 +15,7 @@ import rtinfer
 from bench import cyclictest, delivery, engine, machine, policies, service, wakeup
 from bench.client import Client
 from bench.figures import Verdict
+from rtinfer.errors import RtinferError
 
 PARTS = ("engine", "wakeup", "delivery")
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,4 +159,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> Client:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (RtinferError, RuntimeError) as failure:  # a measurement that could not be made
+        sys.exit(f"bench: {failure}")
