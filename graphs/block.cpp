@@ -22,7 +22,7 @@ constexpr std::size_t kLine = 64;
 // waits for the third level, up to 8 % longer for as long as the process lives. So several blocks
 // are tried.
 constexpr int64_t kFewest = 256 << 10, kMost = 2 << 20;
-constexpr int kCandidates = 8, kSweeps = 30;
+constexpr int kCandidates = 16, kSweeps = 30;
 
 // Shortest time to read one word of each line.
 Clock::duration sweep_time(const std::byte* data, std::size_t bytes) {
