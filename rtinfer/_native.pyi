@@ -66,6 +66,7 @@ class GroupSpec:
     min: list[float]
     max: list[float]
     rate: list[float]
+    accel: list[float]
     over: int
     kp: list[float]
     kd: list[float]
@@ -93,6 +94,7 @@ class SourceSpec:
 
     name: str
     endpoint: str
+    loop: int  # index of the loop whose action it is; -1: received at `endpoint`
     fields: list[tuple[str, int]]
     stamp: int
     max_age_ns: int
@@ -107,6 +109,10 @@ class LoopSpec:
     guard_ns: int
     core: int
     arm: int
+    trigger: int  # 0 timer, 1 observation, 2 phase
+    phase_margin_ns: int
+    fallback_terms: list[TermSpec]  # inputs of the fallback engine; empty: none
+    fallback_outputs: list[int]  # byte offset of each group's values in its block
     degraded_after: int
     safe_after: int
     recovery_ticks: int
@@ -155,7 +161,9 @@ class ServiceSpec:
     supervisor_fd: int  # read end of a pipe that the supervisor holds open; -1: none
     def __init__(self) -> None: ...
 
-def serve(spec: ServiceSpec, plans: Sequence[Plan]) -> str:
+def serve(
+    spec: ServiceSpec, plans: Sequence[Plan], fallback_plans: Sequence[Plan | None] = ()
+) -> str:
     """Runs the loop process until SIGTERM (or the supervisor's loss, if so configured).
 
     "" or why it failed. The calling thread parks in native code without the GIL; no bytecode

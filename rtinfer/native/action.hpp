@@ -6,11 +6,12 @@
 
 namespace rtinfer::rt {
 
-inline constexpr uint32_t kMaxValues = 128;  // action values of one loop
-inline constexpr uint32_t kMaxSources = 8;   // sources of one loop
-inline constexpr uint32_t kChannels = 5;
+inline constexpr uint32_t kMaxValues = 128;     // action values of one loop
+inline constexpr uint32_t kMaxSources = 8;      // sources of one loop
+inline constexpr uint32_t kChannels = 5;        // on the wire
+inline constexpr uint32_t kStoredChannels = 6;  // in a slot: the change of each value as well
 
-enum class Channel : uint32_t { kPosition, kVelocity, kKp, kKd, kTorque };
+enum class Channel : uint32_t { kPosition, kVelocity, kKp, kKd, kTorque, kStep };
 enum class Origin : uint8_t { kNone, kPolicy, kChunk, kHeld, kFallback, kSafe };
 inline constexpr size_t kOrigins = 6;
 
@@ -46,7 +47,7 @@ struct SourceStamp {
   int64_t stamp_ns;
 };
 
-// One action as it stands in a slot. The first `5 * count` values are in use, channel after
+// One action as it stands in a slot. The first `6 * count` values are in use, channel after
 // channel.
 struct Action {
   uint64_t tick;
@@ -63,7 +64,7 @@ struct Action {
   uint8_t reserved;
   uint32_t count;
   SourceStamp sources[kMaxSources];
-  float values[kChannels * kMaxValues];
+  float values[kStoredChannels * kMaxValues];
 
   float* channel(Channel which) noexcept { return values + static_cast<uint32_t>(which) * count; }
   const float* channel(Channel which) const noexcept {
@@ -73,7 +74,7 @@ struct Action {
 
 // Bytes of an action of `count` values that are worth copying.
 constexpr size_t action_bytes(uint32_t count) noexcept {
-  return offsetof(Action, values) + size_t{kChannels} * count * sizeof(float);
+  return offsetof(Action, values) + size_t{kStoredChannels} * count * sizeof(float);
 }
 
 }  // namespace rtinfer::rt

@@ -62,9 +62,11 @@ ActionTable ActionTable::create(const LoopSpec& spec) {
       table.kp[v] = at(group.kp, i, 0.0f, "kp", group);
       table.kd[v] = at(group.kd, i, 0.0f, "kd", group);
       const float rate = at(group.rate, i, kUnlimited, "rate", group);
+      const float accel = at(group.accel, i, kUnlimited, "accel", group);
       table.limits[v] = {at(group.min, i, -kUnlimited, "min", group),
                          at(group.max, i, kUnlimited, "max", group),
-                         static_cast<float>(double{rate} * table.period_s)};
+                         static_cast<float>(double{rate} * table.period_s),
+                         static_cast<float>(double{accel} * table.period_s * table.period_s)};
     }
     first += static_cast<uint32_t>(group.size);
   }

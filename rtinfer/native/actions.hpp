@@ -17,6 +17,19 @@ namespace rtinfer::rt {
 
 inline constexpr int kMaxMissSteps = 8;
 
+// The channel that a group of this kind speaks through.
+constexpr Channel channel_of(GroupKind kind) noexcept {
+  switch (kind) {
+    case GroupKind::kPosition:
+      return Channel::kPosition;
+    case GroupKind::kVelocity:
+      return Channel::kVelocity;
+    case GroupKind::kTorque:
+      return Channel::kTorque;
+  }
+  return Channel::kPosition;
+}
+
 struct ActionGroup {
   GroupKind kind = GroupKind::kPosition;
   uint32_t first = 0;  // index of its first value in the action
@@ -30,7 +43,8 @@ struct ActionGroup {
 
 struct Limits {
   float min, max;
-  float rate_per_tick;  // largest change in one period
+  float rate_per_tick;    // largest change in one period
+  float accel_per_tick2;  // largest change of that change in one period
 };
 
 struct ActionTable {
@@ -57,10 +71,10 @@ struct Measured {
 };
 
 // Fills `action.values`, `flags`, `ramp_left` and `origin` from the engine's outputs.
-// `last` is the newest committed action of this session, null when there is none.
-// Returns kNone, or why the action must not leave.
+// `last` is the newest committed action of this session, null when there is none; `blend` starts
+// the ramp anew, from it. Returns kNone, or why the action must not leave.
 RT_TICK Reason compose_action(const ActionTable& table, const BoundEngine& bound,
-                              const Action* last, const Measured& measured,
+                              const Action* last, const Measured& measured, bool blend,
                               Action& action) noexcept;
 
 // Fills `action` with what the groups declare for a miss. `action.miss_ticks` counts it already.

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -114,11 +115,16 @@ rt::Engine engine_of(graphs::Plan& plan) {
           [](void* self) noexcept { static_cast<graphs::Plan*>(self)->reset_state(); }};
 }
 
-std::string serve(const rt::ServiceSpec& spec, const std::vector<graphs::Plan*>& plans) {
+std::string serve(const rt::ServiceSpec& spec, const std::vector<graphs::Plan*>& plans,
+                  const std::vector<std::optional<graphs::Plan*>>& fallback_plans) {
   std::vector<rt::Engine> engines;
   for (graphs::Plan* plan : plans) engines.push_back(engine_of(*plan));
+  std::vector<rt::Engine> fallbacks(plans.size());
+  for (size_t i = 0; i < fallback_plans.size() && i < fallbacks.size(); ++i) {
+    if (fallback_plans[i]) fallbacks[i] = engine_of(**fallback_plans[i]);
+  }
   nb::gil_scoped_release release;
-  return rt::serve(spec, engines);
+  return rt::serve(spec, engines, fallbacks);
 }
 
 // (field, numpy dtype, byte offset), for rtinfer.records to be checked against.
@@ -213,6 +219,11 @@ nb::dict loop_status(const rt::LoopFile& file) {
   counters["sent"] = file.sent.get();
   counters["unsent"] = file.unsent.get();
   counters["send_errors"] = file.send_errors.get();
+  if (file.phase_locked.load(std::memory_order_relaxed) != 0) {
+    status["phase_locked"] = true;
+    status["age_unlocked_ns"] = file.age_unlocked_ns.load(std::memory_order_relaxed);
+    status["age_locked_ns"] = file.age_locked_ns.load(std::memory_order_relaxed);
+  }
   status["counters"] = counters;
   status["origins"] = origins;
   status["misses"] = reasons;
@@ -234,6 +245,7 @@ class LoopState {
     }
     const std::string directory = path.substr(0, path.rfind('/') + 1);
     for (uint32_t i = 0; i < file_->source_count; ++i) {
+      if (file_->sources[i][0] == '\0') continue;  // another loop's action: no file of its own
       names_.emplace_back(file_->sources[i], strnlen(file_->sources[i], rt::kNameBytes));
       sources_.push_back(rt::SharedFile::open_read_only(directory + names_.back() + ".source",
                                                         sizeof(rt::SourceFile)));
@@ -290,7 +302,7 @@ class PyVirtualLoop {
   nb::object action() const {
     rt::Action action;
     const rt::LoopFile& file = loop_.file();
-    if (!rt::read_committed(file.commits, file.value_count, action)) return nb::none();
+    if (rt::read_committed(file.commits, file.value_count, action) == 0) return nb::none();
     nb::dict out;
     out["tick"] = action.tick;
     out["seq"] = action.seq;
@@ -397,6 +409,7 @@ void bind_specs(nb::module_& m) {
       .def_rw("min", &rt::GroupSpec::min)
       .def_rw("max", &rt::GroupSpec::max)
       .def_rw("rate", &rt::GroupSpec::rate)
+      .def_rw("accel", &rt::GroupSpec::accel)
       .def_rw("kp", &rt::GroupSpec::kp)
       .def_rw("kd", &rt::GroupSpec::kd)
       .def_rw("over", &rt::GroupSpec::over)
@@ -418,6 +431,7 @@ void bind_specs(nb::module_& m) {
       .def(nb::init<>())
       .def_rw("name", &rt::SourceSpec::name)
       .def_rw("endpoint", &rt::SourceSpec::endpoint)
+      .def_rw("loop", &rt::SourceSpec::loop)
       .def_rw("fields", &rt::SourceSpec::fields)
       .def_rw("stamp", &rt::SourceSpec::stamp)
       .def_rw("max_age_ns", &rt::SourceSpec::max_age_ns);
@@ -429,6 +443,10 @@ void bind_specs(nb::module_& m) {
       .def_rw("guard_ns", &rt::LoopSpec::guard_ns)
       .def_rw("core", &rt::LoopSpec::core)
       .def_rw("arm", &rt::LoopSpec::arm)
+      .def_rw("trigger", &rt::LoopSpec::trigger)
+      .def_rw("phase_margin_ns", &rt::LoopSpec::phase_margin_ns)
+      .def_rw("fallback_terms", &rt::LoopSpec::fallback_terms)
+      .def_rw("fallback_outputs", &rt::LoopSpec::fallback_outputs)
       .def_rw("degraded_after", &rt::LoopSpec::degraded_after)
       .def_rw("safe_after", &rt::LoopSpec::safe_after)
       .def_rw("recovery_ticks", &rt::LoopSpec::recovery_ticks)
@@ -480,7 +498,8 @@ void bind_specs(nb::module_& m) {
 }
 
 void bind_service(nb::module_& m) {
-  m.def("serve", &serve, "spec"_a, "plans"_a);
+  m.def("serve", &serve, "spec"_a, "plans"_a,
+        "fallback_plans"_a = std::vector<std::optional<graphs::Plan*>>());
   nb::class_<LoopState>(m, "LoopState")
       .def(nb::init<const std::string&>(), "path"_a)
       .def("drain", &LoopState::drain)

@@ -35,22 +35,19 @@ class Committer {
   Committer(CommitArea& area, Writer writer) noexcept
       : area_(area), base_(static_cast<uint32_t>(writer) * kSlotsPerRing) {}
 
-  // True when `action` became the action of its tick; false when that tick already has one.
-  RT_TICK bool commit(const Action& action) noexcept {
+  // Fills the next own slot, then tries to move the word from `expected`, under which `action` was
+  // made. False when the other writer was faster, for this tick or for the one before.
+  RT_TICK bool commit(const Action& action, uint64_t expected) noexcept {
+    if (tick_of(expected) >= action.tick) return false;
     const uint32_t slot = base_ + cursor_;
     area_.slots[slot].write(action, action_bytes(action.count));
-    uint64_t seen = area_.word.load(std::memory_order_acquire);  // partner: the other writer's CAS
-    // A second round only when the other writer committed an older tick between load and swap.
-    while (tick_of(seen) < action.tick) {
-      // partner: read_committed() and the other writer: the slot's words happen before the word.
-      if (area_.word.compare_exchange_strong(seen, pack_word(action.tick, slot),
-                                             std::memory_order_acq_rel,
-                                             std::memory_order_acquire)) {
-        cursor_ = (cursor_ + 1) % kSlotsPerRing;  // a committed slot stays whole for 3 more commits
-        return true;
-      }
+    // partner: read_committed() and the other writer: the slot's words happen before the word.
+    if (!area_.word.compare_exchange_strong(expected, pack_word(action.tick, slot),
+                                            std::memory_order_acq_rel, std::memory_order_acquire)) {
+      return false;
     }
-    return false;
+    cursor_ = (cursor_ + 1) % kSlotsPerRing;  // a committed slot stays whole for 3 more commits
+    return true;
   }
 
  private:
@@ -59,16 +56,18 @@ class Committer {
   uint32_t cursor_ = 0;
 };
 
-// The newest action. False when there is none, or when it was overwritten four times in a row.
-RT_TICK inline bool read_committed(const CommitArea& area, uint32_t count, Action& out) noexcept {
+// Copies the newest action and returns the word that names it: 0 when there is none yet, or when
+// the slot was overwritten during each of four attempts (it would take four commits a copy).
+RT_TICK inline uint64_t read_committed(const CommitArea& area, uint32_t count,
+                                       Action& out) noexcept {
   for (int attempt = 0; attempt < 4; ++attempt) {
     const uint64_t word = area.word.load(std::memory_order_acquire);  // partner: commit()
-    if (word == 0) return false;
+    if (word == 0) return 0;
     if (area.slots[slot_of(word)].read(out, action_bytes(count)) && out.tick == tick_of(word)) {
-      return true;
+      return word;
     }
   }
-  return false;
+  return 0;
 }
 
 }  // namespace rtinfer::rt

@@ -1,5 +1,6 @@
 // compose_action: scale, gate, ramp, rate limit; one straight line over the values of each group.
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "rtinfer/native/actions.hpp"
@@ -13,18 +14,6 @@ RT_TICK bool finite(float value) noexcept {
 
 RT_TICK float clamp(float value, float low, float high) noexcept {
   return value < low ? low : (value > high ? high : value);
-}
-
-constexpr Channel channel_of(GroupKind kind) noexcept {
-  switch (kind) {
-    case GroupKind::kPosition:
-      return Channel::kPosition;
-    case GroupKind::kVelocity:
-      return Channel::kVelocity;
-    case GroupKind::kTorque:
-      return Channel::kTorque;
-  }
-  return Channel::kPosition;
 }
 
 // The value that this group's change is counted from: what was sent last, else the measured pose,
@@ -45,52 +34,93 @@ RT_TICK bool start_values(const ActionGroup& group, const Action* last, const Me
 }
 
 // How many more ticks blend towards the policy after this one.
-RT_TICK uint32_t ramp_left(const ActionTable& table, const Action* last, bool known) noexcept {
-  if (table.blend_ticks == 0 || !known) return 0;
-  if (last == nullptr) return table.blend_ticks;
+RT_TICK uint32_t ramp_left(const ActionTable& table, const Action* last, bool blend) noexcept {
+  if (last == nullptr || blend) return table.blend_ticks;
   if (last->origin == Origin::kSafe && (last->flags & kGood) == 0) return table.blend_ticks;
   const bool held = (last->flags & kGood) == 0;  // a held tick does not advance the ramp
   return held || last->ramp_left == 0 ? last->ramp_left : last->ramp_left - 1;
 }
 
+// The longest step towards a target at `distance` from which braking by `accel` a tick still stops
+// there: s + (s - a) + (s - 2a) + ... = s^2 / 2a + s / 2 <= distance, solved for s.
+RT_TICK float braking_step(float distance, float accel) noexcept {
+  const float half = accel / 2;
+  return std::sqrt(half * half + 2 * accel * distance) - half;
+}
+
+// Moves from `from` towards `wanted`, in limits of rate and acceleration. `step` is the last change
+// a tick, and becomes the new one.
+RT_TICK float limited_move(float from, float wanted, const Limits& limit, float elapsed,
+                           float& step) noexcept {
+  const float reach = limit.rate_per_tick * elapsed;
+  float move = clamp(wanted - from, -reach, reach);
+  if (finite(limit.accel_per_tick2)) {
+    const float brake = braking_step(std::fabs(wanted - from), limit.accel_per_tick2) * elapsed;
+    const float change = limit.accel_per_tick2 * elapsed;
+    move = clamp(move, -brake, brake);
+    move = clamp(move, (step - change) * elapsed, (step + change) * elapsed);
+  }
+  step = move / elapsed;
+  // Without a limit in the way the value is the wanted one to the last bit.
+  return move == wanted - from ? wanted : from + move;
+}
+
+// What a group's values are made from in this tick.
+struct GroupStart {
+  const float* from;   // null: nothing is known, the policy's value goes out as it is
+  const float* steps;  // the last change of each value; null: at rest
+  uint32_t ramp_left;
+  float elapsed;  // ticks since `from`
+};
+
+// Gates one value. False when it must not leave.
+RT_TICK bool gate_value(const ActionTable& table, const GroupStart& start, uint32_t v, uint32_t i,
+                        float raw, float& value, float& step, bool& over) noexcept {
+  const float wanted = raw * table.scale[v] + table.offset[v];
+  if (!finite(wanted)) return false;
+  const Limits& limit = table.limits[v];
+  value = clamp(wanted, limit.min, limit.max);
+  over = value != wanted;
+  step = 0.0f;
+  if (start.from == nullptr) return true;
+  const float from = start.from[i];
+  // Linear to the policy's value: each tick covers an equal part of what is left.
+  if (start.ramp_left > 0) value = from + (value - from) / static_cast<float>(start.ramp_left + 1);
+  if (start.steps != nullptr) step = start.steps[i];
+  const float limited = limited_move(from, value, limit, start.elapsed, step);
+  over = over || limited != value;
+  value = clamp(limited, limit.min, limit.max);
+  return finite(value);
+}
+
 }  // namespace
 
 RT_TICK Reason compose_action(const ActionTable& table, const BoundEngine& bound,
-                              const Action* last, const Measured& measured,
+                              const Action* last, const Measured& measured, bool blend,
                               Action& action) noexcept {
   uint32_t flags = kGood;
   uint32_t left = 0;
-  const uint64_t elapsed = last == nullptr ? 1 : action.tick - last->tick;
+  const auto elapsed = static_cast<float>(last == nullptr ? 1 : action.tick - last->tick);
   for (size_t g = 0; g < table.groups.size(); ++g) {
     const ActionGroup& group = table.groups[g];
-    const float* from = nullptr;
-    const bool known = start_values(group, last, measured, from);
-    const uint32_t group_left = ramp_left(table, last, known);
-    left = group_left > left ? group_left : left;
+    GroupStart start{nullptr, nullptr, 0, elapsed};
+    if (start_values(group, last, measured, start.from)) {
+      start.ramp_left = ramp_left(table, last, blend);
+    }
+    if (last != nullptr) start.steps = last->channel(Channel::kStep) + group.first;
+    left = start.ramp_left > left ? start.ramp_left : left;
     float* out = action.channel(channel_of(group.kind)) + group.first;
+    float* steps = action.channel(Channel::kStep) + group.first;
     const std::byte* output = bound.engine.block + bound.outputs[g];
     for (uint32_t i = 0; i < group.size; ++i) {
-      const uint32_t v = group.first + i;
       float raw;
       std::memcpy(&raw, output + size_t{i} * sizeof(float), sizeof(float));
-      const float wanted = raw * table.scale[v] + table.offset[v];
-      if (!finite(wanted)) return Reason::kNonFinite;
-      const Limits& limit = table.limits[v];
-      float value = clamp(wanted, limit.min, limit.max);
-      bool over = value != wanted;
-      if (known) {
-        // Linear to the policy's value: each tick covers an equal part of what is left.
-        if (group_left > 0)
-          value = from[i] + (value - from[i]) / static_cast<float>(group_left + 1);
-        const float reach = limit.rate_per_tick * static_cast<float>(elapsed);
-        const float limited = clamp(value, from[i] - reach, from[i] + reach);
-        over = over || limited != value;
-        value = clamp(limited, limit.min, limit.max);
+      bool over = false;
+      if (!gate_value(table, start, group.first + i, i, raw, out[i], steps[i], over)) {
+        return Reason::kNonFinite;
       }
-      if (over) flags |= kClipped;
       if (over && group.refuse) return Reason::kOverLimit;
-      if (!finite(value)) return Reason::kNonFinite;
-      out[i] = value;
+      if (over) flags |= kClipped;
     }
     std::memcpy(action.channel(Channel::kKp) + group.first, &table.kp[group.first],
                 group.size * sizeof(float));

@@ -49,7 +49,7 @@ bool Egress::forward(size_t loop) noexcept {
   LoopView& view = views_[loop];
   const uint64_t word = file.commits.word.load(std::memory_order_acquire);  // partner: Committer
   if (tick_of(word) <= view.tick) return false;
-  if (!read_committed(file.commits, file.value_count, view.action)) return false;
+  if (read_committed(file.commits, file.value_count, view.action) == 0) return false;
   if (view.action.tick <= view.tick) return false;
   for (Sink& sink : sinks_) {
     if (sink.loop == loop) send(sink, view);
@@ -87,7 +87,8 @@ int64_t Egress::next_commit_ns() const noexcept {
   for (size_t loop = 0; loop < views_.size(); ++loop) {
     const LoopView& view = views_[loop];
     if (view.tick == 0) continue;
-    const Grid& grid = parts_.loops[loop]->plan.grid;
+    Grid grid;
+    if (!parts_.loops[loop]->file->grid.read(grid)) continue;
     next = std::min(next, grid.scheduled_ns(view.tick + 1) + view.offset_ns);
   }
   return next;

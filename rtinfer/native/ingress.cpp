@@ -64,33 +64,44 @@ Ingress::Ingress(ServiceParts& parts, const ZmqApi& api, int wake_fd)
       budget_(frames_per_second(*parts.spec), 4.0 * kFramesPerWake) {
   const ServiceSpec& spec = *parts.spec;
   for (size_t i = 0; i < spec.sources.size(); ++i) {
-    const auto count = static_cast<size_t>(spec.sources[i].value_count());
-    sources_.push_back({FrameFormat::create(spec.sources[i], spec.boot_id),
-                        {},
-                        mailbox_of(*parts.sources[i]),
-                        parts.sources[i],
-                        std::vector<float>(count),
-                        std::vector<float>(count)});
-    const auto same = std::find_if(sockets_.begin(), sockets_.end(), [&](const Socket& socket) {
-      return spec.sources[socket.sources.front()].endpoint == spec.sources[i].endpoint;
-    });
-    if (same != sockets_.end()) {
-      same->sources.push_back(i);
-      continue;
-    }
-    void* socket = context_.socket(zmq::kSub);
-    sockets_.push_back({socket, {i}});
-    context_.set(socket, zmq::kReceiveHwm, kReceiveHighWater);
-    // Everything is subscribed: a frame of a wrong topic is counted rather than never seen.
-    if (api.setsockopt(socket, zmq::kSubscribe, "", 0) != 0) {
-      throw std::runtime_error("libzmq refused to subscribe");
-    }
-    const int64_t limit = kMaxFrame;
-    api.setsockopt(socket, zmq::kMaxMessageSize, &limit, sizeof(limit));
-    context_.bind(socket, spec.sources[i].endpoint, "source '" + spec.sources[i].name + "'");
+    if (spec.sources[i].loop < 0) add_source(i);
   }
   control_ = context_.socket(zmq::kRouter);
   context_.bind(control_, spec.control_endpoint, "the control endpoint");
+}
+
+void Ingress::add_source(size_t index) {
+  const SourceSpec& spec = parts_.spec->sources[index];
+  const auto count = static_cast<size_t>(spec.value_count());
+  sources_.push_back({FrameFormat::create(spec, parts_.spec->boot_id),
+                      {},
+                      mailbox_of(*parts_.sources[index]),
+                      parts_.sources[index],
+                      std::vector<float>(count),
+                      std::vector<float>(count)});
+  for (auto& loop : parts_.loops) {
+    if (loop->plan.trigger == Trigger::kObservation && leading_source(loop->plan) == index) {
+      sources_.back().starts.push_back(&loop->arrivals);
+    }
+  }
+  const auto same = std::find_if(sockets_.begin(), sockets_.end(), [&](const Socket& socket) {
+    return sources_[socket.sources.front()].format.spec.endpoint == spec.endpoint;
+  });
+  if (same != sockets_.end()) {
+    same->sources.push_back(sources_.size() - 1);
+    return;
+  }
+  void* socket = context_.socket(zmq::kSub);
+  sockets_.push_back({socket, {sources_.size() - 1}});
+  context_.set(socket, zmq::kReceiveHwm, kReceiveHighWater);
+  // Everything is subscribed: a frame of a wrong topic is counted rather than never seen.
+  const ZmqApi& api = context_.api();
+  if (api.setsockopt(socket, zmq::kSubscribe, "", 0) != 0) {
+    throw std::runtime_error("libzmq refused to subscribe");
+  }
+  const int64_t limit = kMaxFrame;
+  api.setsockopt(socket, zmq::kMaxMessageSize, &limit, sizeof(limit));
+  context_.bind(socket, spec.endpoint, "source '" + spec.name + "'");
 }
 
 Ingress::~Ingress() {
@@ -140,6 +151,7 @@ bool Ingress::drain(Socket& socket) {
     Source& source = sources_[index];
     if (!source.fresh) continue;
     source.mailbox.write(source.header, source.newest.data());
+    for (Notifier* start : source.starts) start->notify();
     source.fresh = false;
   }
   return count == kFramesPerWake;

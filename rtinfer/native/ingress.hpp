@@ -45,12 +45,14 @@ class Ingress {
     std::vector<float> newest;  // of the newest valid frame of this wake-up
     ObservationHeader header{};
     bool fresh = false;
+    std::vector<Notifier*> starts = {};  // of the loops whose ticks it starts
   };
   struct Socket {
     void* handle;
     std::vector<size_t> sources;
   };
 
+  void add_source(size_t index);
   bool drain(Socket& socket);
   void take_frame(Socket& socket, Bytes topic, Bytes payload, int64_t now);
   void keep_budget(Socket& socket, int64_t now);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rtinfer/native/cadence.hpp"
 #include "rtinfer/native/commit.hpp"
 #include "rtinfer/native/health.hpp"
 #include "rtinfer/native/mailbox.hpp"
@@ -14,7 +15,7 @@ namespace rtinfer::rt {
 
 inline constexpr uint64_t kLoopMagic = 0x31504f4f4c545230;    // "0RTLOOP1"
 inline constexpr uint64_t kSourceMagic = 0x3143524f53545230;  // "0RTSORC1"
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr uint32_t kRecords = 4096;  // ticks of history
 inline constexpr uint32_t kRecoveries = 64;
 inline constexpr size_t kNameBytes = 64;
@@ -32,6 +33,7 @@ struct Counter {
 // The record of a tick is written in three parts, each by the thread that knows it.
 struct TickPart {
   uint64_t tick;
+  int64_t scheduled_ns;
   uint64_t obs_seq;
   int64_t wakeup_ns;
   int64_t age_ns;
@@ -45,6 +47,7 @@ struct TickPart {
 
 struct WatchPart {
   uint64_t tick;
+  int64_t scheduled_ns;
   int64_t wakeup_ns;
   int64_t guard_ns;
   int64_t commit_ns;  // -1: did not commit
@@ -83,6 +86,8 @@ struct LoopFile {
   char name[kNameBytes];
   char sources[kMaxSources][kNameBytes];
 
+  Seqlock<Grid> grid;  // written by the tick thread once the loop runs
+
   CommitArea commits;
 
   // Published by the watchdog for the tick thread and for status readers.
@@ -113,6 +118,10 @@ struct LoopFile {
   Counter late_results;  // a result that came after the watchdog had acted
   Counter clipped;
   Counter resets;  // recurrent state was zeroed
+  // With trigger = "phase": mean age of what ticks took, before and since the lock.
+  std::atomic<int64_t> age_unlocked_ns;  // partner: readers; no order needed
+  std::atomic<int64_t> age_locked_ns;    // partner: readers; no order needed
+  std::atomic<uint32_t> phase_locked;    // partner: readers; no order needed
   // Owned by egress.
   alignas(64) Counter sent;
   Counter unsent;  // actions that were overwritten before egress saw them

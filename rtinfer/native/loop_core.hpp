@@ -12,11 +12,15 @@
 #include "rtinfer/native/clock.hpp"
 #include "rtinfer/native/engine.hpp"
 #include "rtinfer/native/layout.hpp"
+#include "rtinfer/native/trigger.hpp"
 
 namespace rtinfer::rt {
 
+// An input of a loop: a mailbox that ingress fills, or the committed actions of another loop.
 struct LoopSource {
   Mailbox mailbox;
+  const CommitArea* upstream = nullptr;           // instead of the mailbox
+  const ActionTable* upstream_actions = nullptr;  // what its values mean
   uint32_t value_count = 0;
   int64_t max_age_ns = 0;
   bool required = false;  // a term or a measured pose reads it
@@ -24,13 +28,18 @@ struct LoopSource {
 
 // Fixed at start; read by both threads.
 struct LoopPlan {
-  Grid grid;
+  Grid grid;  // at the start
+  Trigger trigger = Trigger::kTimer;
+  int64_t phase_margin_ns = 0;
   int64_t deadline_ns = 0;
   HealthConfig health;
   bool best_effort = false;
   ActionTable actions;
   std::vector<LoopSource> sources;
 };
+
+// The source that sets the pace of the loop: the first required one.
+size_t leading_source(const LoopPlan& plan) noexcept;
 
 // The newest observations, copied: headers and values of every source of the loop.
 class Observations {
@@ -45,14 +54,21 @@ class Observations {
   const float* values(size_t source) const noexcept { return values_[source].data(); }
   bool seen(size_t source) const noexcept { return measured_.source[source] != nullptr; }
   int64_t oldest_stamp_ns() const noexcept { return oldest_stamp_ns_; }
+  // Copies the values that the engine reads into its inputs.
+  RT_TICK void stage(const BoundEngine& bound) const noexcept;
+  size_t leading() const noexcept { return leading_; }
 
  private:
+  RT_TICK bool receive(size_t source) noexcept;
+
   const LoopPlan& plan_;
   std::array<ObservationHeader, kMaxSources> headers_{};
   std::vector<std::vector<float>> values_;
   std::vector<std::vector<float>> arriving_;  // a torn copy must not spoil the last whole one
   Measured measured_;
+  Action upstream_{};
   int64_t oldest_stamp_ns_ = 0;
+  size_t leading_ = 0;
 };
 
 // What the tick thread does in one tick.
@@ -66,9 +82,14 @@ class TickCore {
   RT_TICK bool finish() noexcept;
   // Ticks that passed while this thread was in another one: charged with the stall that cost them.
   RT_TICK void record_skipped(uint64_t first, uint64_t last) noexcept;
+  // The grid as it is now: the triggers other than the timer move it.
+  const Grid& grid() const noexcept { return grid_; }
 
  private:
-  RT_TICK void stage() noexcept;
+  RT_TICK void follow_trigger(int64_t woke_ns) noexcept;
+  RT_TICK void move_grid(const Grid& grid) noexcept;
+  RT_TICK void note_age() noexcept;
+  RT_TICK bool attempt() noexcept;
   RT_TICK bool enter_session() noexcept;
   RT_TICK bool publish() noexcept;
   RT_TICK void record() noexcept;
@@ -82,7 +103,11 @@ class TickCore {
   Action action_{};
   Action last_{};
   TickPart part_{};
+  Grid grid_;
+  PhaseLock phase_;
+  int64_t due_ns_ = 0;  // when the tick was due by the grid
   int64_t engine_start_ns_ = 0;
+  uint64_t leading_seq_ = 0;
   uint32_t session_ = 0;
   std::array<uint64_t, kMaxSources> epochs_{};
 };
@@ -91,7 +116,10 @@ class TickCore {
 // health.
 class WatchdogCore {
  public:
-  WatchdogCore(const LoopPlan& plan, LoopFile& file, const Clock& clock);
+  // `fallback`: a second, smaller engine that is asked first when the policy has no action; or
+  // null.
+  WatchdogCore(const LoopPlan& plan, LoopFile& file, const Clock& clock,
+               const BoundEngine* fallback = nullptr);
 
   // `target_ns`: when it should have run. True when it committed the action of `tick`.
   RT_TICK bool act(uint64_t tick, int64_t target_ns, int64_t guard_ns) noexcept;
@@ -107,7 +135,9 @@ class WatchdogCore {
   };
   RT_TICK void settle_passed(uint64_t tick) noexcept;
   RT_TICK bool commit_safe(uint64_t tick) noexcept;
+  RT_TICK bool fall_back(const Action* last) noexcept;
   RT_TICK Settled settle(uint64_t tick, bool ours) noexcept;
+  RT_TICK WatchPart part_of(uint64_t tick, const Settled& settled) const noexcept;
   RT_TICK Reason why_missing(uint64_t tick) const noexcept;
   RT_TICK void step(uint64_t tick, const Settled& settled, uint32_t requests) noexcept;
   RT_TICK void publish_health() noexcept;
@@ -118,6 +148,9 @@ class WatchdogCore {
   const Clock& clock_;
   Committer committer_;
   Observations observations_;
+  const BoundEngine* fallback_;
+  uint32_t fallback_session_ = 0;
+  Grid grid_;
   Reason fresh_ = Reason::kNoObservation;
   HealthState health_;
   Action action_{};

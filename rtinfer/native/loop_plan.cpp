@@ -50,6 +50,30 @@ void check_timing(const LoopSpec& loop) {
   }
 }
 
+BoundEngine bind(const LoopSpec& loop, const std::vector<SourceSpec>& sources, Engine engine,
+                 const std::vector<TermSpec>& terms, const std::vector<int64_t>& outputs) {
+  BoundEngine bound;
+  bound.engine = engine;
+  for (const TermSpec& term : terms) {
+    require_source("an observation term", term.source, term.start, term.size, sources);
+    require_range("an observation term", term.offset, term.size * int64_t{sizeof(float)},
+                  engine.block_bytes);
+    bound.terms.push_back({static_cast<size_t>(term.source), static_cast<size_t>(term.start),
+                           static_cast<size_t>(term.size), term.offset});
+  }
+  if (outputs.size() != loop.groups.size()) {
+    refuse("loop '" + loop.name + "' has " + std::to_string(outputs.size()) +
+           " outputs, expected one for each of its " + std::to_string(loop.groups.size()) +
+           " groups");
+  }
+  for (size_t g = 0; g < outputs.size(); ++g) {
+    require_range("group '" + loop.groups[g].name + "'", outputs[g],
+                  loop.groups[g].size * int64_t{sizeof(float)}, engine.block_bytes);
+  }
+  bound.outputs = outputs;
+  return bound;
+}
+
 }  // namespace
 
 LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources) {
@@ -60,13 +84,16 @@ LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sou
   }
   LoopPlan plan;
   plan.grid.period_ns = loop.period_ns;
+  plan.trigger = static_cast<Trigger>(loop.trigger);
+  plan.phase_margin_ns = loop.phase_margin_ns;
   plan.deadline_ns = loop.deadline_ns;
   plan.health = {static_cast<uint32_t>(loop.degraded_after), static_cast<uint32_t>(loop.safe_after),
                  static_cast<uint32_t>(loop.recovery_ticks), loop.arm == 1};
   plan.actions = ActionTable::create(loop);
   for (const SourceSpec& source : sources) {
-    plan.sources.push_back(
-        {{}, static_cast<uint32_t>(source.value_count()), source.max_age_ns, false});
+    LoopSource& one = plan.sources.emplace_back();
+    one.value_count = static_cast<uint32_t>(source.value_count());
+    one.max_age_ns = source.max_age_ns;
   }
   for (const TermSpec& term : loop.terms) {
     require_source("an observation term", term.source, term.start, term.size, sources);
@@ -83,28 +110,22 @@ LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sou
 
 BoundEngine bind_engine(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                         Engine engine) {
-  BoundEngine bound;
-  bound.engine = engine;
-  for (const TermSpec& term : loop.terms) {
-    require_source("an observation term", term.source, term.start, term.size, sources);
-    require_range("an observation term", term.offset, term.size * int64_t{sizeof(float)},
-                  engine.block_bytes);
-    bound.terms.push_back({static_cast<size_t>(term.source), static_cast<size_t>(term.start),
-                           static_cast<size_t>(term.size), term.offset});
-  }
-  for (const GroupSpec& group : loop.groups) {
-    require_range("group '" + group.name + "'", group.output_offset,
-                  group.size * int64_t{sizeof(float)}, engine.block_bytes);
-    bound.outputs.push_back(group.output_offset);
-  }
-  return bound;
+  std::vector<int64_t> outputs;
+  for (const GroupSpec& group : loop.groups) outputs.push_back(group.output_offset);
+  return bind(loop, sources, engine, loop.terms, outputs);
+}
+
+BoundEngine bind_fallback(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
+                          Engine engine) {
+  return bind(loop, sources, engine, loop.fallback_terms, loop.fallback_outputs);
 }
 
 void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                     const LoopPlan& plan) noexcept {
   file.version = kLayoutVersion;
   file.file_bytes = sizeof(LoopFile);
-  file.t0_ns = plan.grid.t0_ns;
+  file.t0_ns = plan.grid.base_ns;
+  file.grid.write(plan.grid);
   file.period_ns = plan.grid.period_ns;
   file.deadline_ns = plan.deadline_ns;
   file.value_count = plan.actions.count;
@@ -112,6 +133,7 @@ void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<Sour
   file.best_effort = plan.best_effort ? 1 : 0;
   std::memcpy(file.name, loop.name.data(), std::min(loop.name.size(), kNameBytes - 1));
   for (size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].loop >= 0) continue;  // it has no file of its own
     const std::string& name = sources[i].name;
     std::memcpy(file.sources[i], name.data(), std::min(name.size(), kNameBytes - 1));
   }

@@ -23,6 +23,10 @@ size_t source_file_bytes(const SourceSpec& spec) noexcept;
 void init_source_file(SourceFile& file, const SourceSpec& spec) noexcept;
 Mailbox mailbox_of(SourceFile& file) noexcept;
 
+// The same for the engine that stands in on a miss.
+BoundEngine bind_fallback(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
+                          Engine engine);
+
 // The guard before anything was measured: a fixed share of the deadline, 300 us at most.
 int64_t initial_guard_ns(const LoopSpec& loop) noexcept;
 

@@ -9,12 +9,13 @@ namespace {
 TickRecord merge(const LoopFile& file, uint64_t tick) {
   TickRecord record{};
   record.tick = tick;
-  record.scheduled_ns = file.t0_ns + static_cast<int64_t>(tick) * file.period_ns;
+  record.scheduled_ns = kAbsent;
   record.wakeup_ns = record.age_ns = record.assemble_ns = record.engine_ns = kAbsent;
   record.commit_ns = record.delivery_ns = record.watchdog_wakeup_ns = record.guard_ns = kAbsent;
   const Record& from = file.records[tick % kRecords];
   WatchPart watch;
   if (from.watch.read(watch) && watch.tick == tick) {
+    record.scheduled_ns = watch.scheduled_ns;
     record.watchdog_wakeup_ns = watch.wakeup_ns;
     record.guard_ns = watch.guard_ns;
     record.commit_ns = watch.commit_ns;
@@ -25,6 +26,7 @@ TickRecord merge(const LoopFile& file, uint64_t tick) {
   }
   TickPart part;
   if (from.tick.read(part) && part.tick == tick) {
+    record.scheduled_ns = part.scheduled_ns;
     record.wakeup_ns = part.wakeup_ns;
     record.age_ns = part.age_ns;
     record.assemble_ns = part.assemble_ns;

@@ -124,10 +124,10 @@ class GroupMiss {
 RT_TICK void start_from_last(const ActionTable& table, const Action* last,
                              Action& action) noexcept {
   if (last != nullptr) {
-    std::memcpy(action.values, last->values, size_t{kChannels} * table.count * sizeof(float));
+    std::memcpy(action.values, last->values, size_t{kStoredChannels} * table.count * sizeof(float));
     return;
   }
-  std::memset(action.values, 0, size_t{kChannels} * table.count * sizeof(float));
+  std::memset(action.values, 0, size_t{kStoredChannels} * table.count * sizeof(float));
   std::memcpy(action.channel(Channel::kKp), table.kp.data(), table.count * sizeof(float));
   std::memcpy(action.channel(Channel::kKd), table.kd.data(), table.count * sizeof(float));
 }
@@ -137,6 +137,15 @@ RT_TICK void restore_gains(const ActionTable& table, const ActionGroup& group,
   const size_t bytes = group.size * sizeof(float);
   std::memcpy(action.channel(Channel::kKp) + group.first, &table.kp[group.first], bytes);
   std::memcpy(action.channel(Channel::kKd) + group.first, &table.kd[group.first], bytes);
+}
+
+// What changed since the last action, for the acceleration limit of the ticks to come.
+RT_TICK void note_steps(const ActionGroup& group, const Action* last, Action& action) noexcept {
+  const float* now = action.channel(channel_of(group.kind)) + group.first;
+  float* steps = action.channel(Channel::kStep) + group.first;
+  const float* before = last == nullptr ? now : last->channel(channel_of(group.kind)) + group.first;
+  const auto elapsed = static_cast<float>(last == nullptr ? 1 : action.tick - last->tick);
+  for (uint32_t i = 0; i < group.size; ++i) steps[i] = (now[i] - before[i]) / elapsed;
 }
 
 }  // namespace
@@ -150,6 +159,7 @@ RT_TICK bool safe_action(const ActionTable& table, const Action* last, const Mea
     if (static_cast<MissDo>(chosen.step->action) != MissDo::kHoldLast) all_held = false;
     restore_gains(table, group, action);  // a step of damping before this one took them away
     if (!GroupMiss(table, group, last, measured.of(group), action).apply(chosen)) return false;
+    note_steps(group, last, action);
   }
   // Where nothing was sent yet, "held" would be a lie: the pose held is the measured one.
   action.origin = all_held && last != nullptr ? Origin::kHeld : Origin::kSafe;

@@ -45,7 +45,8 @@ void handle(int signal, void (*handler)(int)) {
 
 class Service {
  public:
-  Service(const ServiceSpec& spec, const std::vector<Engine>& engines);
+  Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
+          const std::vector<Engine>& fallbacks);
   ~Service();
   void run();
 
@@ -54,7 +55,8 @@ class Service {
   void take_rights();
   void leave_tick_cores() const;
   void map_sources();
-  void map_loop(const LoopSpec& spec, Engine engine);
+  void map_loop(const LoopSpec& spec, Engine engine, Engine fallback);
+  void connect(ServiceLoop& loop);
   void warm_up();
   void start();
   void wait_for_the_end();
@@ -75,11 +77,14 @@ class Service {
   std::vector<std::thread> others_;
 };
 
-Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines) : spec_(spec) {
+Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
+                 const std::vector<Engine>& fallbacks)
+    : spec_(spec) {
   parts_.spec = &spec;
   check();
-  if (engines.size() != spec.loops.size())
+  if (engines.size() != spec.loops.size() || fallbacks.size() != spec.loops.size()) {
     throw std::invalid_argument("each loop needs one engine");
+  }
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   end_fd_ = eventfd(0, EFD_CLOEXEC);
   end_fd = end_fd_;
@@ -89,7 +94,8 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines) : 
   api_ = ZmqApi::load(spec.libzmq);
   take_rights();
   map_sources();
-  for (size_t i = 0; i < spec.loops.size(); ++i) map_loop(spec.loops[i], engines[i]);
+  for (size_t i = 0; i < spec.loops.size(); ++i) map_loop(spec.loops[i], engines[i], fallbacks[i]);
+  for (auto& loop : parts_.loops) connect(*loop);
   egress_.emplace(parts_, api_);
   ingress_.emplace(parts_, api_, wake_fd_);
   warm_up();
@@ -114,13 +120,14 @@ void Service::check() const {
 
 // Asks for what real time needs; goes on without, and says so in every result.
 void Service::take_rights() {
-  leave_tick_cores();
   parts_.fifo = set_fifo(kIngressPriority);
   set_other();  // the main thread only waits; each thread asks for its own class
   const bool locked = lock_memory();
   latency_fd_ = hold_cpu_latency();
   sharpen_timers();
   parts_.fifo = parts_.fifo && locked;
+  // An ordinary thread that is pinned cannot flee a busy core: without real-time rights none is.
+  if (parts_.fifo) leave_tick_cores();
 }
 
 // Everything but the tick threads lives on the cores that no tick thread has, if there are any.
@@ -143,6 +150,10 @@ void Service::leave_tick_cores() const {
 
 void Service::map_sources() {
   for (const SourceSpec& source : spec_.sources) {
+    if (source.loop >= 0) {
+      parts_.sources.push_back(nullptr);
+      continue;
+    }
     const std::string path = spec_.runtime_dir + "/" + source.name + ".source";
     parts_.source_mappings.push_back(
         std::make_unique<SharedFile>(SharedFile::create(path, source_file_bytes(source))));
@@ -152,14 +163,11 @@ void Service::map_sources() {
   }
 }
 
-void Service::map_loop(const LoopSpec& spec, Engine engine) {
+void Service::map_loop(const LoopSpec& spec, Engine engine, Engine fallback) {
   auto loop = std::make_unique<ServiceLoop>();
   loop->spec = &spec;
   loop->plan = make_loop_plan(spec, spec_.sources);
   loop->plan.best_effort = !parts_.fifo;
-  for (size_t i = 0; i < parts_.sources.size(); ++i) {
-    loop->plan.sources[i].mailbox = mailbox_of(*parts_.sources[i]);
-  }
   const std::string path = spec_.runtime_dir + "/" + spec.name + ".loop";
   loop->mapping = std::make_unique<SharedFile>(SharedFile::create(path, sizeof(LoopFile)));
   loop->file = static_cast<LoopFile*>(loop->mapping->data());
@@ -172,7 +180,29 @@ void Service::map_loop(const LoopSpec& spec, Engine engine) {
     engine = faults_.back()->engine();
   }
   loop->bound = bind_engine(spec, spec_.sources, engine);
+  if (fallback.run != nullptr) loop->fallback = bind_fallback(spec, spec_.sources, fallback);
   parts_.loops.push_back(std::move(loop));
+}
+
+// Gives the loop its sources: mailboxes, and the actions of loops that exist by now.
+void Service::connect(ServiceLoop& loop) {
+  for (size_t i = 0; i < spec_.sources.size(); ++i) {
+    const SourceSpec& spec = spec_.sources[i];
+    LoopSource& source = loop.plan.sources[i];
+    if (spec.loop < 0) {
+      source.mailbox = mailbox_of(*parts_.sources[i]);
+      continue;
+    }
+    const ServiceLoop& upstream = *parts_.loops.at(static_cast<size_t>(spec.loop));
+    if (source.value_count != upstream.plan.actions.count) {
+      throw std::invalid_argument("source '" + spec.name + "' has " +
+                                  std::to_string(source.value_count) + " values, expected the " +
+                                  std::to_string(upstream.plan.actions.count) + " of loop '" +
+                                  upstream.spec->name + "'");
+    }
+    source.upstream = &upstream.file->commits;
+    source.upstream_actions = &upstream.plan.actions;
+  }
 }
 
 // Touches weights and code paths. No run is accepted, so recurrent state stays at zero.
@@ -200,8 +230,9 @@ void Service::start() {
   pthread_sigmask(SIG_BLOCK, &signals, &before);
   const int64_t t0 = monotonic_ns() + kStartDelay_ns;
   for (auto& loop : parts_.loops) {
-    loop->plan.grid.t0_ns = t0;
+    loop->plan.grid.base_ns = t0;
     loop->file->t0_ns = t0;
+    loop->file->grid.write(loop->plan.grid);
   }
   others_.emplace_back([this] {
     name_thread("rtinfer-egress");
@@ -252,7 +283,7 @@ void Service::stop_safely() {
     while (monotonic_ns() < give_up) {
       const bool armed = loop->file->armed_from.load(std::memory_order_acquire) != kNever;
       if (!armed && loop->file->latched_stop.load(std::memory_order_relaxed) != 0) break;
-      if (read_committed(loop->file->commits, loop->file->value_count, last) &&
+      if (read_committed(loop->file->commits, loop->file->value_count, last) != 0 &&
           (last.flags & kStopped) != 0 &&
           loop->file->send_done.load(std::memory_order_acquire) >= last.tick) {  // partner: egress
         break;
@@ -283,9 +314,10 @@ void Service::say(const std::string& line) const {
 
 }  // namespace
 
-std::string serve(const ServiceSpec& spec, const std::vector<Engine>& engines) {
+std::string serve(const ServiceSpec& spec, const std::vector<Engine>& engines,
+                  const std::vector<Engine>& fallbacks) {
   try {
-    Service(spec, engines).run();
+    Service(spec, engines, fallbacks).run();
   } catch (const std::exception& error) {
     return error.what();
   }

@@ -13,6 +13,8 @@ namespace rtinfer::rt {
 // Runs until SIGTERM, or until the supervisor is gone if so configured. Returns "" or why it
 // failed. Blocks signals in the calling thread for good: meant for a process that does nothing
 // else.
-std::string serve(const ServiceSpec& spec, const std::vector<Engine>& engines);
+// `fallbacks`: one a loop, without `run` where the loop has none.
+std::string serve(const ServiceSpec& spec, const std::vector<Engine>& engines,
+                  const std::vector<Engine>& fallbacks);
 
 }  // namespace rtinfer::rt

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "rtinfer/native/loop_core.hpp"
@@ -19,6 +20,9 @@ struct ServiceLoop {
   std::unique_ptr<SharedFile> mapping;
   LoopFile* file = nullptr;
   BoundEngine bound;
+  std::optional<BoundEngine> fallback;
+  Notifier arrivals;           // of the leading source; only with trigger = "observation"
+  uint32_t arrivals_seen = 0;  // by the tick thread
 };
 
 struct ServiceParts {

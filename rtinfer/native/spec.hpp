@@ -24,7 +24,7 @@ struct GroupSpec {
   int kind = 0;  // GroupKind
   int64_t size = 0;
   int64_t output_offset = 0;  // byte offset of the first value in the plan's block
-  std::vector<double> scale, default_pose, min, max, rate, kp, kd;
+  std::vector<double> scale, default_pose, min, max, rate, accel, kp, kd;
   int over = 0;  // 0 clip, 1 refuse
   std::vector<MissStep> on_miss;
   int64_t measured_source = -1;
@@ -38,9 +38,11 @@ struct TermSpec {
   int64_t offset = 0;  // byte offset in the plan's block
 };
 
+// What a loop may take as input: frames from a socket, or another loop's committed actions.
 struct SourceSpec {
   std::string name;
   std::string endpoint;
+  int64_t loop = -1;  // index of the loop whose action it is; -1: received at `endpoint`
   std::vector<std::pair<std::string, int64_t>> fields;
   int stamp = 0;  // 0 sender, 1 receive
   int64_t max_age_ns = 0;
@@ -56,15 +58,20 @@ struct LoopSpec {
   std::string name;
   int64_t period_ns = 0;
   int64_t deadline_ns = 0;
-  int64_t guard_ns = -1;  // -1: automatic
-  int core = -1;          // -1: not pinned
-  int arm = 0;            // 0 manual, 1 auto
+  int64_t guard_ns = -1;        // -1: automatic
+  int core = -1;                // -1: not pinned
+  int arm = 0;                  // 0 manual, 1 auto
+  int trigger = 0;              // 0 timer, 1 observation, 2 phase; of the first required source
+  int64_t phase_margin_ns = 0;  // how long before its tick an observation should arrive
   int64_t degraded_after = 1;
   int64_t safe_after = 5;
   int64_t recovery_ticks = 50;
   int64_t blend_ticks = 0;
   std::vector<TermSpec> terms;
   std::vector<GroupSpec> groups;
+  // Where the fallback engine takes its inputs and leaves the groups' values; empty: there is none.
+  std::vector<TermSpec> fallback_terms;
+  std::vector<int64_t> fallback_outputs;
 
   int64_t value_count() const {
     int64_t total = 0;

@@ -77,6 +77,7 @@ std::string status_json(const ServiceParts& parts) {
   Object loops, sources, service;
   for (const auto& loop : parts.loops) loops.raw(loop->spec->name, loop_status(*loop->file));
   for (size_t i = 0; i < parts.sources.size(); ++i) {
+    if (parts.sources[i] == nullptr) continue;
     sources.raw(parts.spec->sources[i].name, source_status(*parts.sources[i]));
   }
   service.text("name", parts.spec->name).number("pid", parts.loops.front()->file->pid);

@@ -27,21 +27,34 @@ RT_TICK int64_t guard_ns(const LoopSpec& spec, const RunningTail& wakeup,
   return std::clamp<int64_t>(tail + send_tail, kLeastGuard_ns, spec.deadline_ns / 4);
 }
 
+// Sleeps until the tick is due, or with trigger = "observation" until one arrives.
+RT_TICK void wait_for_tick(ServiceLoop& loop, const Grid& grid, uint64_t tick) noexcept {
+  const int64_t due = grid.scheduled_ns(tick);
+  if (loop.plan.trigger != Trigger::kObservation) {
+    sleep_until_ns(due);
+    return;
+  }
+  // The first arrival after the last tick: one that came while it ran has been counted already.
+  const int64_t earliest = due - grid.period_ns / 2;
+  sleep_until_ns(std::min(earliest, due));
+  loop.arrivals.wait(loop.arrivals_seen, due);
+  loop.arrivals_seen = loop.arrivals.count();
+}
+
 }  // namespace
 
 void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   const MonotonicClock clock;
-  const Grid& grid = loop.plan.grid;
   const int64_t budget_ns = loop.plan.deadline_ns - initial_guard_ns(*loop.spec);
   TickCore core(loop.plan, *loop.file, loop.bound, clock);
-  if (loop.spec->core >= 0) pin_to(loop.spec->core);
+  if (loop.spec->core >= 0 && parts.fifo) pin_to(loop.spec->core);
   prepare_thread(parts, "rtinfer-tick", kTickPriority);
 
   uint64_t done = 0;
   while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::join
-    const uint64_t tick = grid.after(done, clock.now_ns(), budget_ns);
+    const uint64_t tick = core.grid().after(done, clock.now_ns(), budget_ns);
     if (tick > done + 1) core.record_skipped(done + 1, tick - 1);
-    sleep_until_ns(grid.scheduled_ns(tick));
+    wait_for_tick(loop, core.grid(), tick);
     if (parts.exit.load(std::memory_order_acquire)) break;  // partner: Service::join
     if (core.begin(tick) && core.finish()) parts.committed.notify();
     done = tick;
@@ -50,8 +63,8 @@ void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
 
 void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   const MonotonicClock clock;
-  const Grid& grid = loop.plan.grid;
-  WatchdogCore core(loop.plan, *loop.file, clock);
+  Grid grid = loop.plan.grid;
+  WatchdogCore core(loop.plan, *loop.file, clock, loop.fallback ? &*loop.fallback : nullptr);
   RunningTail wakeup;
   prepare_thread(parts, "rtinfer-watch", kWatchdogPriority);
 
@@ -61,6 +74,7 @@ void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
     const int64_t send_tail = parts.send_tail_ns.load(std::memory_order_relaxed);
     const int64_t guard = guard_ns(*loop.spec, wakeup, send_tail);
     const int64_t offset = loop.plan.deadline_ns - guard;
+    loop.file->grid.read(grid);
     const uint64_t tick = std::max(handled + 1, grid.due(clock.now_ns() - offset));
     const int64_t target = grid.scheduled_ns(tick) + offset;
     sleep_until_ns(target);

@@ -12,36 +12,36 @@ TickCore::TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& boun
       bound_(&bound),
       clock_(clock),
       committer_(file.commits, Writer::kTick),
-      observations_(plan) {}
+      observations_(plan),
+      grid_(plan.grid),
+      phase_(plan.phase_margin_ns) {}
 
 RT_TICK bool TickCore::begin(uint64_t tick) noexcept {
   const int64_t woke_ns = clock_.now_ns();
   // partner: WatchdogCore::why_missing, which only tells "late" from "skipped" by it.
   file_.tick_current.store(tick, std::memory_order_relaxed);
-  part_ = TickPart{tick,    0,       woke_ns - plan_.grid.scheduled_ns(tick),
-                   kAbsent, kAbsent, kAbsent,
-                   kAbsent, 0,       Reason::kNone,
-                   {}};
+  due_ns_ = grid_.scheduled_ns(tick);
+  part_ = {};
+  part_.tick = tick;
+  part_.scheduled_ns = due_ns_;
+  part_.age_ns = part_.assemble_ns = part_.engine_ns = part_.commit_ns = kAbsent;
   part_.reason = observations_.take(woke_ns);
+  follow_trigger(woke_ns);
+  part_.wakeup_ns = woke_ns - part_.scheduled_ns;
   if (part_.reason != Reason::kNoObservation) {
     part_.age_ns = woke_ns - observations_.oldest_stamp_ns();
   }
+  if (part_.reason == Reason::kNone && !enter_session()) part_.reason = Reason::kRestart;
   if (part_.reason != Reason::kNone) {
     record();
     return false;
   }
-  part_.obs_seq = observations_.header(0).stamp.seq;
-  if (!enter_session()) {
-    part_.reason = Reason::kRestart;
-    record();
-    return false;
-  }
-  stage();
+  part_.obs_seq = observations_.header(observations_.leading()).stamp.seq;
+  observations_.stage(*bound_);
   engine_start_ns_ = clock_.now_ns();
   part_.assemble_ns = engine_start_ns_ - woke_ns;
   const Engine& engine = bound_->engine;
-  const EngineCall call{tick, plan_.grid.scheduled_ns(tick) + plan_.deadline_ns};
-  const RunResult result = engine.run(engine.self, call);
+  const RunResult result = engine.run(engine.self, {tick, due_ns_ + plan_.deadline_ns});
   if (result == RunResult::kFailed) part_.reason = Reason::kEngineError;
   if (result == RunResult::kLate) part_.reason = Reason::kLate;
   return true;
@@ -70,46 +70,78 @@ RT_TICK bool TickCore::publish() noexcept {
     part_.reason = Reason::kStopped;
     return false;
   }
-  const bool any = read_committed(file_.commits, plan_.actions.count, last_);
-  if (any && last_.tick >= part_.tick) {
-    file_.late_results.add();
+  // Twice at most: the watchdog may commit the tick before this one meanwhile.
+  if (attempt() || (part_.reason == Reason::kNone && attempt())) return true;
+  if (part_.reason == Reason::kNone) part_.reason = Reason::kLate;
+  if (part_.reason == Reason::kLate) file_.late_results.add();
+  return false;
+}
+
+// Makes the action from the newest committed one, and swaps that for it.
+RT_TICK bool TickCore::attempt() noexcept {
+  const uint64_t word = read_committed(file_.commits, plan_.actions.count, last_);
+  if (tick_of(word) >= part_.tick) {
     part_.reason = Reason::kLate;
     return false;
   }
-  const Action* last = any && last_.session == session_ ? &last_ : nullptr;
+  const Action* last = word != 0 && last_.session == session_ ? &last_ : nullptr;
   action_.tick = part_.tick;
   action_.count = plan_.actions.count;
-  part_.reason = compose_action(plan_.actions, *bound_, last, observations_.measured(), action_);
+  part_.reason =
+      compose_action(plan_.actions, *bound_, last, observations_.measured(), false, action_);
   if (part_.reason != Reason::kNone) return false;
 
-  action_.seq = any ? last_.seq + 1 : 1;
+  action_.seq = word != 0 ? last_.seq + 1 : 1;
   action_.session = session_;
-  action_.scheduled_ns = plan_.grid.scheduled_ns(part_.tick);
+  action_.scheduled_ns = part_.scheduled_ns;
   action_.health = static_cast<uint8_t>(file_.health.load(std::memory_order_relaxed));
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
     action_.sources[i] = observations_.header(i).stamp;
   }
   action_.stamp_ns = clock_.now_ns();
   // An action leaves within its own tick, or not at all: the next tick has its own.
-  if (action_.stamp_ns >= action_.scheduled_ns + plan_.grid.period_ns) {
-    file_.late_results.add();
+  if (action_.stamp_ns >= due_ns_ + grid_.period_ns) {
     part_.reason = Reason::kLate;
     return false;
   }
-  const bool late = action_.stamp_ns > action_.scheduled_ns + plan_.deadline_ns;
+  const bool late = action_.stamp_ns > due_ns_ + plan_.deadline_ns;
   if (late) action_.flags = (action_.flags & ~uint32_t{kGood}) | kLate;
   if (plan_.best_effort) action_.flags |= kBestEffort;
-  if (committer_.commit(action_)) return true;
-  file_.late_results.add();
-  part_.reason = Reason::kLate;
-  return false;
+  return committer_.commit(action_, word);
 }
 
-RT_TICK void TickCore::stage() noexcept {
-  for (const Term& term : bound_->terms) {
-    std::memcpy(bound_->engine.block + term.offset, observations_.values(term.source) + term.start,
-                term.size * sizeof(float));
+// Moves the grid of the ticks to come, as the loop's trigger has it.
+RT_TICK void TickCore::follow_trigger(int64_t woke_ns) noexcept {
+  if (plan_.trigger == Trigger::kTimer || part_.reason == Reason::kNoObservation) return;
+  const ObservationHeader& newest = observations_.header(observations_.leading());
+  const bool arrived = newest.stamp.seq != leading_seq_;
+  leading_seq_ = newest.stamp.seq;
+  if (plan_.trigger == Trigger::kObservation) {
+    // Early means that the observation started this tick: its arrival is when it was scheduled.
+    if (arrived && woke_ns < due_ns_) part_.scheduled_ns = newest.received_ns;
+    move_grid(after_start(grid_, part_.tick, part_.scheduled_ns));
+    return;
   }
+  if (!arrived) return;
+  move_grid(phase_.next(grid_, part_.tick, newest.received_ns));
+  note_age();
+}
+
+RT_TICK void TickCore::move_grid(const Grid& grid) noexcept {
+  grid_ = grid;
+  file_.grid.write(grid);
+}
+
+// The mean age before and since the lock: what phase locking saves is their difference.
+RT_TICK void TickCore::note_age() noexcept {
+  const bool locked = phase_.locked();
+  // partner: status readers; no order needed
+  file_.phase_locked.store(locked ? 1 : 0, std::memory_order_relaxed);
+  std::atomic<int64_t>& mean =
+      locked ? file_.age_locked_ns : file_.age_unlocked_ns;  // partner: same
+  const int64_t age = clock_.now_ns() - observations_.oldest_stamp_ns();
+  const int64_t before = mean.load(std::memory_order_relaxed);
+  mean.store(before == 0 ? age : before + (age - before) / 64, std::memory_order_relaxed);
 }
 
 // Recurrent state starts at zero with each arming, and with each new start of a source. False when
@@ -143,10 +175,12 @@ RT_TICK void TickCore::record() noexcept {
 RT_TICK void TickCore::record_skipped(uint64_t first, uint64_t last) noexcept {
   const int64_t now = clock_.now_ns();
   for (uint64_t tick = first; tick <= last; ++tick) {
-    part_ = TickPart{tick,    0,       now - plan_.grid.scheduled_ns(tick),
-                     kAbsent, kAbsent, kAbsent,
-                     kAbsent, 0,       Reason::kSkipped,
-                     {}};
+    part_ = {};
+    part_.tick = tick;
+    part_.scheduled_ns = grid_.scheduled_ns(tick);
+    part_.wakeup_ns = now - part_.scheduled_ns;
+    part_.age_ns = part_.assemble_ns = part_.engine_ns = part_.commit_ns = kAbsent;
+    part_.reason = Reason::kSkipped;
     record();
     file_.skipped.add();
   }

@@ -34,7 +34,7 @@ VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& so
       source_specs_(sources),
       order_(sources.size()),
       guard_ns_(initial_guard_ns(loop)) {
-  plan_.grid.t0_ns = t0_ns;
+  plan_.grid.base_ns = t0_ns;
   clock_.set_ns(t0_ns);
   for (size_t i = 0; i < sources.size(); ++i) {
     source_files_.emplace_back(zeroed<SourceFile>(source_file_bytes(sources[i])));
@@ -129,7 +129,7 @@ void VirtualLoop::run_tick_thread(uint64_t tick, int64_t at_ns, int64_t engine_n
 
 bool VirtualLoop::step(const Step& step) noexcept {
   const uint64_t tick = next_++;
-  const int64_t begin = plan_.grid.scheduled_ns(tick);
+  const int64_t begin = tick_->grid().scheduled_ns(tick);
   const int64_t end = begin + plan_.grid.period_ns;
   const int64_t target = begin + plan_.deadline_ns - guard_ns_;
   const int64_t watch = target + step.watchdog_wakeup_ns;
@@ -160,7 +160,7 @@ bool VirtualLoop::step(const Step& step) noexcept {
       break;
     }
   }
-  clock_.set_ns(end);
+  clock_.set_ns(tick_->grid().scheduled_ns(tick + 1));
   return tick_of(file_->commits.word.load(std::memory_order_relaxed)) == tick;
 }
 

@@ -4,17 +4,21 @@
 
 namespace rtinfer::rt {
 
-WatchdogCore::WatchdogCore(const LoopPlan& plan, LoopFile& file, const Clock& clock)
+WatchdogCore::WatchdogCore(const LoopPlan& plan, LoopFile& file, const Clock& clock,
+                           const BoundEngine* fallback)
     : plan_(plan),
       file_(file),
       clock_(clock),
       committer_(file.commits, Writer::kWatchdog),
-      observations_(plan) {
+      observations_(plan),
+      fallback_(fallback),
+      grid_(plan.grid) {
   publish_health();
 }
 
 RT_TICK bool WatchdogCore::act(uint64_t tick, int64_t target_ns, int64_t guard_ns) noexcept {
   const int64_t woke_ns = clock_.now_ns();
+  file_.grid.read(grid_);  // a torn read leaves the last one: the grid moves by little
   fresh_ = observations_.take(woke_ns);
   settle_passed(tick);
   // partner: ingress (release): a request is seen whole, and once.
@@ -24,8 +28,9 @@ RT_TICK bool WatchdogCore::act(uint64_t tick, int64_t target_ns, int64_t guard_n
   const Settled settled = settle(tick, ours);
   step(tick, settled, requests);
 
-  WatchPart part{tick,           woke_ns - target_ns, guard_ns,       kAbsent, settled.flags,
-                 settled.origin, health_.health,      settled.reason, 0};
+  WatchPart part = part_of(tick, settled);
+  part.wakeup_ns = woke_ns - target_ns;
+  part.guard_ns = guard_ns;
   if (ours) part.commit_ns = action_.stamp_ns - action_.scheduled_ns;
   file_.records[tick % kRecords].watch.write(part);
   file_.watch_done.store(tick, std::memory_order_release);  // partner: RecordDrain
@@ -39,49 +44,75 @@ RT_TICK void WatchdogCore::settle_passed(uint64_t tick) noexcept {
   for (uint64_t passed = handled_ + 1; passed < tick; ++passed) {
     const Settled settled = settle(passed, false);
     step(passed, settled, 0);
-    file_.records[passed % kRecords].watch.write(WatchPart{passed, kAbsent, kAbsent, kAbsent,
-                                                           settled.flags, settled.origin,
-                                                           health_.health, settled.reason, 0});
+    file_.records[passed % kRecords].watch.write(part_of(passed, settled));
     file_.watch_done.store(passed, std::memory_order_release);  // partner: RecordDrain
   }
 }
 
+RT_TICK WatchPart WatchdogCore::part_of(uint64_t tick, const Settled& settled) const noexcept {
+  return {tick,          grid_.scheduled_ns(tick), kAbsent,        kAbsent,        kAbsent,
+          settled.flags, settled.origin,           health_.health, settled.reason, 0};
+}
+
 // Fills the own slot and tries the commit. False when the tick has its action already.
 RT_TICK bool WatchdogCore::commit_safe(uint64_t tick) noexcept {
-  const bool any = read_committed(file_.commits, plan_.actions.count, last_);
-  if (any && last_.tick >= tick) return false;
-  const Action* last = any && last_.session == health_.session ? &last_ : nullptr;
+  const uint64_t word = read_committed(file_.commits, plan_.actions.count, last_);
+  if (tick_of(word) >= tick) return false;
+  const Action* last = word != 0 && last_.session == health_.session ? &last_ : nullptr;
+  const bool stopped = health_.latched_stop;
   action_.tick = tick;
   action_.count = plan_.actions.count;
-  action_.miss_ticks = last == nullptr ? 1 : last->miss_ticks + 1;
-  // The first action after `stop` begins the declared behaviour anew.
-  const bool stopped = health_.latched_stop;
-  if (stopped && last != nullptr && (last->flags & kStopped) == 0) action_.miss_ticks = 1;
-  if (!safe_action(plan_.actions, last, observations_.measured(), stopped, action_)) return false;
-
-  action_.reason = stopped ? Reason::kStopped : why_missing(tick);
-  action_.seq = any ? last_.seq + 1 : 1;
+  const uint32_t misses = last == nullptr ? 0 : last->miss_ticks;
+  const Reason reason = stopped ? Reason::kStopped : why_missing(tick);
+  if (stopped || !fall_back(last)) {
+    // The first action after `stop` begins the declared behaviour anew.
+    const bool first_stopped = stopped && last != nullptr && (last->flags & kStopped) == 0;
+    action_.miss_ticks = first_stopped ? 1 : misses + 1;
+    if (!safe_action(plan_.actions, last, observations_.measured(), stopped, action_)) return false;
+  }
+  action_.miss_ticks = action_.origin == Origin::kFallback ? misses + 1 : action_.miss_ticks;
+  action_.reason = reason;
+  action_.seq = word != 0 ? last_.seq + 1 : 1;
   action_.session = health_.session;
-  action_.scheduled_ns = plan_.grid.scheduled_ns(tick);
+  action_.scheduled_ns = grid_.scheduled_ns(tick);
   action_.health = static_cast<uint8_t>(health_.health);
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
     action_.sources[i] = observations_.header(i).stamp;
   }
   action_.stamp_ns = clock_.now_ns();
   // Woken after the tick has passed: it is lost, and the next one is due.
-  if (action_.stamp_ns >= action_.scheduled_ns + plan_.grid.period_ns) return false;
+  if (action_.stamp_ns >= action_.scheduled_ns + grid_.period_ns) return false;
   const bool late = action_.stamp_ns > action_.scheduled_ns + plan_.deadline_ns;
   action_.flags |=
       (stopped ? kStopped : 0u) | (late ? kLate : 0u) | (plan_.best_effort ? kBestEffort : 0u);
-  return committer_.commit(action_);
+  if (!committer_.commit(action_, word)) return false;
+  if (action_.origin == Origin::kFallback) fallback_->engine.accept(fallback_->engine.self);
+  return true;
+}
+
+// Asks the second engine, on observations that are fresh. False when there is none, or when its
+// result does not pass the gate either. A miss all the same: the action is not the policy's.
+RT_TICK bool WatchdogCore::fall_back(const Action* last) noexcept {
+  if (fallback_ == nullptr || fresh_ != Reason::kNone) return false;
+  const Engine& engine = fallback_->engine;
+  if (fallback_session_ != health_.session) engine.reset(engine.self);
+  fallback_session_ = health_.session;
+  observations_.stage(*fallback_);
+  if (engine.run(engine.self, {action_.tick, 0}) != RunResult::kDone) return false;
+  const Reason refused =
+      compose_action(plan_.actions, *fallback_, last, observations_.measured(), false, action_);
+  if (refused != Reason::kNone) return false;
+  action_.flags &= ~uint32_t{kGood};
+  action_.origin = Origin::kFallback;
+  return true;
 }
 
 // What became of `tick`, for good: nobody commits it after this.
 RT_TICK WatchdogCore::Settled WatchdogCore::settle(uint64_t tick, bool ours) noexcept {
   if (tick < health_.armed_from) return {Outcome::kNotArmed, Origin::kNone, Reason::kNone, 0};
   if (ours) return {Outcome::kMiss, action_.origin, action_.reason, action_.flags};
-  const bool any = read_committed(file_.commits, plan_.actions.count, last_);
-  if (any && last_.tick == tick) {
+  const uint64_t word = read_committed(file_.commits, plan_.actions.count, last_);
+  if (word != 0 && tick_of(word) == tick) {
     const Outcome outcome = (last_.flags & kGood) != 0 ? Outcome::kGood : Outcome::kMiss;
     const Reason reason = outcome == Outcome::kGood ? Reason::kNone : Reason::kLate;
     return {outcome, last_.origin, reason, last_.flags};

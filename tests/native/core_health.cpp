@@ -31,7 +31,7 @@ HealthState armed_state(const HealthConfig& config) {
 }  // namespace
 
 TEST("the grid never moves: a late thread skips whole ticks") {
-  const Grid grid{1000, 100};
+  const Grid grid{0, 1000, 100};
   CHECK(grid.scheduled_ns(3) == 1300);
   CHECK(grid.due(1299) == 2);
   CHECK(grid.due(900) == 0);
