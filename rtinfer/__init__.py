@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rtinfer.config import load_config as load_config
     from rtinfer.engines import Engine as Engine
     from rtinfer.engines import load as load
+    from rtinfer.errors import RtinferError as RtinferError
     from rtinfer.loop import Loop as Loop
     from rtinfer.loop import VirtualClock as VirtualClock
     from rtinfer.service.service import Service as Service
@@ -32,6 +33,7 @@ __all__ = [
     "Engine",
     "Loop",
     "ObservationPublisher",
+    "RtinferError",
     "Service",
     "VirtualClock",
     "build",
@@ -45,6 +47,7 @@ _HOMES = {
     "Engine": "rtinfer.engines",
     "Loop": "rtinfer.loop",
     "ObservationPublisher": "rtinfer.clients",
+    "RtinferError": "rtinfer.errors",
     "Service": "rtinfer.service.service",
     "VirtualClock": "rtinfer.loop",
     "load": "rtinfer.engines",

@@ -19,7 +19,12 @@ from rtinfer.errors import RtinferError
 
 def main(arguments: list[str]) -> int:
     """Runs the loops until SIGTERM. Tells `ready` or `error: ...` through READY_FD."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
+    # Ctrl-C is for the supervisor, and a closed terminal must not reach the loop either. A group of
+    # its own, not a session: under sched_autogroup a session is scheduled apart from everything else,
+    # and without real-time rights its threads were seen to starve for a second beside a busy one.
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable()
     directory, ready_fd, supervisor_fd = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     answer_fd = os.dup(ready_fd)  # the native core closes the one that it was given

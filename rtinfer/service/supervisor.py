@@ -31,7 +31,7 @@ class LoopProcess:
         command += [str(directory), str(ready_write), str(alive_read)]
         # A thread that a library starts on import would take a SIGTERM that it does not block, and
         # die of it with the process: so no thread of the child ever has it unblocked.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         try:
             with self.log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -41,7 +41,6 @@ class LoopProcess:
                     stderr=log,
                     env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # numpy's threads have no use
                     pass_fds=(ready_write, alive_read, lock_fd),
-                    start_new_session=True,  # neither Ctrl-C nor a closed terminal reaches it
                 )
         except OSError as error:
             os.close(self._ready_fd)

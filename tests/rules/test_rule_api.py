@@ -16,6 +16,7 @@ PUBLIC = {
     "Engine",
     "Loop",
     "ObservationPublisher",
+    "RtinferError",
     "Service",
     "VirtualClock",
     "build",
