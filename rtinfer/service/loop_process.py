@@ -20,7 +20,7 @@ from rtinfer.errors import RtinferError
 def main(arguments: list[str]) -> int:
     """Runs the loops until SIGTERM. Tells `ready` or `error: ...` through READY_FD."""
     # Ctrl-C is for the supervisor, and a closed terminal must not reach the loop either. A group of
-    # its own, not a session: under sched_autogroup a session is scheduled apart from everything else,
+    # its own, not a session: under sched_autogroup a session is scheduled apart from all others,
     # and without real-time rights its threads were seen to starve for a second beside a busy one.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
