@@ -137,12 +137,26 @@ class SinkSpec:
     def __init__(self) -> None: ...
 
 class EngineFault:
-    """The engine is slow: ticks in [first_tick, first_tick + ticks) each take `delay_ns` longer."""
+    """What the engine of loop number `loop` does wrong in [first_tick, first_tick + ticks).
+
+    kind: 0 each tick takes `delay_ns` longer, 1 it fails, 2 it says NaN, 3 it says `value`.
+    """
 
     first_tick: int
     ticks: int
     delay_ns: int
-    def __init__(self, first_tick: int, ticks: int, delay_ns: int) -> None: ...
+    kind: int
+    value: float
+    loop: int
+    def __init__(
+        self,
+        first_tick: int,
+        ticks: int,
+        delay_ns: int = 0,
+        kind: int = 0,
+        value: float = 0.0,
+        loop: int = 0,
+    ) -> None: ...
 
 class ServiceSpec:
     name: str
@@ -209,7 +223,12 @@ class VirtualLoop:
     """
 
     def __init__(
-        self, loop: LoopSpec, sources: Sequence[SourceSpec], plan: Plan, t0_ns: int = 0
+        self,
+        loop: LoopSpec,
+        sources: Sequence[SourceSpec],
+        plan: Plan,
+        t0_ns: int = 0,
+        faults: Sequence[EngineFault] = ...,
     ) -> None: ...
     @property
     def now_ns(self) -> int: ...
@@ -232,6 +251,18 @@ class VirtualLoop:
     ) -> bool:
         """Runs one tick: the tick thread wakes `wakeup_ns` late and its engine takes
         `engine_ns` of virtual time. True when the tick got its action.
+        """
+    def play(
+        self, steps: NDArray[np.int64], arrivals: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        """Many ticks at once.
+
+        steps [ticks, 6]: wakeup_ns, engine_ns, tick_runs, watchdog_wakeup_ns, watchdog_runs, and
+        how many arrivals have come when the tick begins. arrivals [n, 4]: source, epoch, seq,
+        stamp_ns; values [n, largest source]. Returns, of each tick: int64 [8] committed, seq,
+        scheduled_ns, stamp_ns, origin, health after it, reason, flags; uint64 [sources, 3] epoch,
+        seq, stamp_ns; float32 [action values], each group's own channel; and int64 drop codes,
+        one for each arrival. Raises ValueError.
         """
     def action(self) -> dict[str, Any] | None:
         """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health,

@@ -19,7 +19,7 @@
 #include "rtinfer/native/record_drain.hpp"
 #include "rtinfer/native/service.hpp"
 #include "rtinfer/native/shared_file.hpp"
-#include "rtinfer/native/virtual_loop.hpp"
+#include "rtinfer/native/virtual_play.hpp"
 
 namespace nb = nanobind;
 namespace graphs = rtinfer::graphs;
@@ -277,13 +277,15 @@ class LoopState {
   rt::RecordDrain drain_;
 };
 
+using IntTable = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using FloatTable = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatArray = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 class PyVirtualLoop {
  public:
   PyVirtualLoop(const rt::LoopSpec& loop, const std::vector<rt::SourceSpec>& sources,
-                graphs::Plan& plan, int64_t t0_ns)
-      : sources_(sources), loop_(loop, sources, engine_of(plan), t0_ns) {}
+                graphs::Plan& plan, int64_t t0_ns, const std::vector<rt::EngineFault>& faults)
+      : sources_(sources), loop_(loop, sources, engine_of(plan), t0_ns, faults) {}
 
   std::string observe(size_t source, uint64_t epoch, uint64_t seq, int64_t stamp_ns,
                       const FloatArray& values) {
@@ -297,6 +299,35 @@ class PyVirtualLoop {
     }
     const rt::Drop drop = loop_.observe(source, {epoch, seq, stamp_ns}, values.data());
     return drop == rt::Drop::kNone ? "" : rt::kDropNames[static_cast<size_t>(drop)];
+  }
+
+  nb::tuple play(const IntTable& steps, const IntTable& arrivals, const FloatTable& values) {
+    if (steps.shape(1) != 6 || arrivals.shape(1) != 4 || values.shape(0) != arrivals.shape(0)) {
+      throw std::invalid_argument("steps need 6 columns, arrivals 4 and a row of values each");
+    }
+    std::vector<rt::ScheduledStep> schedule;
+    for (size_t i = 0; i < steps.shape(0); ++i) {
+      const int64_t* row = steps.data() + 6 * i;
+      schedule.push_back(
+          {{row[0], row[1], row[2] != 0, row[3], row[4] != 0}, static_cast<size_t>(row[5])});
+    }
+    std::vector<rt::Arrival> frames;
+    for (size_t i = 0; i < arrivals.shape(0); ++i) {
+      const int64_t* row = arrivals.data() + 4 * i;
+      const auto source = static_cast<size_t>(row[0]);
+      if (source >= sources_.size() ||
+          values.shape(1) < static_cast<size_t>(sources_[source].value_count())) {
+        throw std::invalid_argument("arrival " + std::to_string(i) + " fits no source");
+      }
+      const auto epoch = static_cast<uint64_t>(row[1]), seq = static_cast<uint64_t>(row[2]);
+      frames.push_back({source, {epoch, seq, row[3]}, values.data() + values.shape(1) * i});
+    }
+    const rt::Played out = rt::play(loop_, schedule, frames);
+    const auto bytes = [](const auto& rows) {
+      return nb::bytes(rows.data(), rows.size() * sizeof(rows[0]));
+    };
+    return nb::make_tuple(bytes(out.ticks), bytes(out.sources), bytes(out.values),
+                          bytes(out.drops));
   }
 
   nb::object action() const {
@@ -469,13 +500,17 @@ void bind_specs(nb::module_& m) {
   nb::class_<rt::EngineFault>(m, "EngineFault")
       .def(
           "__init__",
-          [](rt::EngineFault* self, int64_t first_tick, int64_t ticks, int64_t delay_ns) {
-            new (self) rt::EngineFault{first_tick, ticks, delay_ns};
+          [](rt::EngineFault* self, int64_t first_tick, int64_t ticks, int64_t delay_ns, int kind,
+             double value, int64_t loop) {
+            new (self) rt::EngineFault{first_tick, ticks, delay_ns, kind, value, loop};
           },
-          "first_tick"_a, "ticks"_a, "delay_ns"_a)
+          "first_tick"_a, "ticks"_a, "delay_ns"_a = 0, "kind"_a = 0, "value"_a = 0.0, "loop"_a = 0)
       .def_rw("first_tick", &rt::EngineFault::first_tick)
       .def_rw("ticks", &rt::EngineFault::ticks)
-      .def_rw("delay_ns", &rt::EngineFault::delay_ns);
+      .def_rw("delay_ns", &rt::EngineFault::delay_ns)
+      .def_rw("kind", &rt::EngineFault::kind)
+      .def_rw("value", &rt::EngineFault::value)
+      .def_rw("loop", &rt::EngineFault::loop);
   nb::class_<rt::ServiceSpec>(m, "ServiceSpec")
       .def(nb::init<>())
       .def_rw("name", &rt::ServiceSpec::name)
@@ -506,9 +541,10 @@ void bind_service(nb::module_& m) {
       .def_prop_ro("dropped", &LoopState::dropped)
       .def("status", &LoopState::status);
   nb::class_<PyVirtualLoop>(m, "VirtualLoop")
-      .def(nb::init<const rt::LoopSpec&, const std::vector<rt::SourceSpec>&, graphs::Plan&,
-                    int64_t>(),
-           "loop"_a, "sources"_a, "plan"_a, "t0_ns"_a = 0, nb::keep_alive<1, 4>())
+      .def(nb::init<const rt::LoopSpec&, const std::vector<rt::SourceSpec>&, graphs::Plan&, int64_t,
+                    const std::vector<rt::EngineFault>&>(),
+           "loop"_a, "sources"_a, "plan"_a, "t0_ns"_a = 0,
+           "faults"_a = std::vector<rt::EngineFault>{}, nb::keep_alive<1, 4>())
       .def_prop_ro("now_ns", [](PyVirtualLoop& self) { return self.loop().now_ns(); })
       .def_prop_ro("tick", [](PyVirtualLoop& self) { return self.loop().next_tick(); })
       .def_prop_ro("engine_wall_ns",
@@ -528,6 +564,7 @@ void bind_service(nb::module_& m) {
           },
           "wakeup_ns"_a = 0, "engine_ns"_a = 0, "tick_runs"_a = true, "watchdog_wakeup_ns"_a = 0,
           "watchdog_runs"_a = true)
+      .def("play", &PyVirtualLoop::play, "steps"_a, "arrivals"_a, "values"_a)
       .def("action", &PyVirtualLoop::action)
       .def("records", &PyVirtualLoop::records)
       .def("status", &PyVirtualLoop::status);

@@ -176,7 +176,8 @@ void Service::map_loop(const LoopSpec& spec, Engine engine, Engine fallback) {
   std::memcpy(loop->file->boot_id, spec_.boot_id.data(), sizeof(loop->file->boot_id));
   init_loop_file(*loop->file, spec, spec_.sources, loop->plan);
   if (!spec_.engine_faults.empty()) {
-    faults_.push_back(std::make_unique<FaultEngine>(engine, spec_.engine_faults));
+    const auto index = static_cast<int64_t>(parts_.loops.size());
+    faults_.push_back(std::make_unique<FaultEngine>(engine, spec, index, spec_.engine_faults));
     engine = faults_.back()->engine();
   }
   loop->bound = bind_engine(spec, spec_.sources, engine);

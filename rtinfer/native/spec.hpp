@@ -89,10 +89,16 @@ struct SinkSpec {
   int64_t lease_ns = 0;
 };
 
+enum class FaultKind : int { kSlow, kFail, kNan, kGarbage };
+
+// What an engine does wrong on purpose in ticks [first_tick, first_tick + ticks).
 struct EngineFault {
   int64_t first_tick = 0;
   int64_t ticks = 0;
-  int64_t delay_ns = 0;
+  int64_t delay_ns = 0;  // kSlow: how much longer it takes
+  int kind = 0;          // FaultKind
+  double value = 0.0;    // kGarbage: what it says, with alternating signs
+  int64_t loop = 0;      // index of the loop whose engine it is
 };
 
 struct ServiceSpec {

@@ -26,8 +26,9 @@ void VirtualLoop::FreeDeleter::operator()(void* memory) const noexcept {
 }
 
 VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
-                         Engine engine, int64_t t0_ns)
-    : engine_(engine),
+                         Engine engine, int64_t t0_ns, const std::vector<EngineFault>& faults)
+    : faults_(engine, loop, 0, faults, FaultEngine::Sleep::kVirtual),
+      engine_(faults_.engine()),
       bound_(bind_engine(loop, sources, timed(engine))),
       plan_(make_loop_plan(loop, sources)),
       file_(zeroed<LoopFile>(sizeof(LoopFile))),
@@ -123,7 +124,7 @@ void VirtualLoop::run_tick_thread(uint64_t tick, int64_t at_ns, int64_t engine_n
   clock_.set_ns(at_ns);
   if (tick > tick_done_ + 1) tick_->record_skipped(tick_done_ + 1, tick - 1);
   pending_ = tick_->begin(tick);
-  pending_end_ns_ = at_ns + engine_ns;
+  pending_end_ns_ = at_ns + engine_ns + faults_.delay_ns(tick);
   tick_done_ = tick;
 }
 

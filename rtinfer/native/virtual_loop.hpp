@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "rtinfer/native/fault_engine.hpp"
 #include "rtinfer/native/loop_plan.hpp"
 #include "rtinfer/native/observation_frame.hpp"
 
@@ -23,8 +24,9 @@ class VirtualLoop {
   };
 
   // Throws std::invalid_argument.
+  // `faults`: what the engine does wrong on purpose; their delays are virtual too.
   VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& sources, Engine engine,
-              int64_t t0_ns);
+              int64_t t0_ns, const std::vector<EngineFault>& faults = {});
 
   Drop observe(size_t source, const SourceStamp& stamp, const float* values) noexcept;
   std::string command(const std::string& verb);
@@ -48,7 +50,8 @@ class VirtualLoop {
   };
 
   VirtualClock clock_;
-  Engine engine_;      // as given
+  FaultEngine faults_;
+  Engine engine_;      // as given, with its faults
   BoundEngine bound_;  // what the core runs: the same, measured
   LoopPlan plan_;
   std::unique_ptr<LoopFile, FreeDeleter> file_;
