@@ -112,6 +112,8 @@ class LoopSpec:
     trigger: int  # 0 timer, 1 observation, 2 phase
     phase_margin_ns: int
     fallback_terms: list[TermSpec]  # inputs of the fallback engine; empty: none
+    engine_hash: bytes  # 32 bytes
+    fallback_hash: bytes
     fallback_outputs: list[int]  # byte offset of each group's values in its block
     degraded_after: int
     safe_after: int
@@ -202,7 +204,7 @@ class LoopState:
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
     def status(self) -> dict[str, Any]:
-        """name, pid, epoch, t0_ns, period_ns, deadline_ns, health, armed, latched_stop,
+        """name, pid, epoch, t0_ns, period_ns, deadline_ns, engine (32 bytes), health, armed, latched_stop,
         best_effort, tick, counters {lost, skipped, late_results, clipped, resets, sent,
         unsent, send_errors}, origins {name: n}, misses {reason: n}, recoveries
         [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], sources {name:

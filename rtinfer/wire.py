@@ -231,7 +231,7 @@ def action_template(
 
     Each offset is found by encoding twice, with all bytes of that one field different.
     """
-    widths = {"epoch": 8, "seq": 8, "tick": 8, "stamp_ns": 8, "valid_until_ns": 8}
+    widths = {"engine": 32, "epoch": 8, "seq": 8, "tick": 8, "stamp_ns": 8, "valid_until_ns": 8}
     widths |= {"origin": 1, "health": 1, "flags": 4}
     for index in range(len(sources)):
         widths |= {f"source.{index}.{name}": 8 for name in ("epoch", "seq", "stamp_ns")}
@@ -259,7 +259,7 @@ def action_template(
             origin=integer("origin"),
             health=integer("health"),
             flags=integer("flags"),
-            engine=engine,
+            engine=(b"\xfe" if changed == "engine" else b"\xff") * 32,
             loop=loop,
             sources=[
                 SourceMessage(
@@ -277,6 +277,7 @@ def action_template(
     payload = bytearray(encoded())
     offsets = {name: _offset(payload, encoded(name), width) for name, width in widths.items()}
     struct.pack_into(">Q", payload, offsets.pop("epoch"), epoch)
+    payload[offsets["engine"] : offsets["engine"] + 32] = engine
     return ActionTemplate(action_topic(loop), bytes(payload), offsets)
 
 

@@ -63,6 +63,7 @@ struct Action {
   Reason reason;
   uint8_t reserved;
   uint32_t count;
+  uint64_t engine[4];  // hash of the engine that serves (SHA-256, as its bytes lie in memory)
   SourceStamp sources[kMaxSources];
   float values[kStoredChannels * kMaxValues];
 

@@ -21,7 +21,8 @@ ActionFrame::ActionFrame(const SinkSpec& sink, const ActionTable& table, size_t 
       valid_until_ns_(at(sink, "valid_until_ns", 8)),
       origin_(at(sink, "origin", 1)),
       health_(at(sink, "health", 1)),
-      flags_(at(sink, "flags", 4)) {
+      flags_(at(sink, "flags", 4)),
+      engine_(at(sink, "engine", 32)) {
   for (size_t i = 0; i < source_count; ++i) {
     const std::string prefix = "source." + std::to_string(i);
     sources_.push_back({at(sink, prefix + ".epoch", 8), at(sink, prefix + ".seq", 8),
@@ -66,6 +67,7 @@ void ActionFrame::patch(const Action& action) noexcept {
   put(origin_, static_cast<uint64_t>(action.origin), 1);
   put(health_, action.health, 1);
   put(flags_, action.flags, 4);
+  std::memcpy(payload_.data() + engine_, action.engine, sizeof(action.engine));
   for (size_t i = 0; i < sources_.size(); ++i) {
     put(sources_[i].epoch, action.sources[i].epoch, 8);
     put(sources_[i].seq, action.sources[i].seq, 8);

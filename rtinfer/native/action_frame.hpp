@@ -37,7 +37,7 @@ class ActionFrame {
   std::string topic_;
   std::vector<unsigned char> payload_;
   int64_t lease_ns_;
-  size_t seq_, tick_, stamp_ns_, valid_until_ns_, origin_, health_, flags_;
+  size_t seq_, tick_, stamp_ns_, valid_until_ns_, origin_, health_, flags_, engine_;
   std::vector<Source> sources_;
   std::vector<Values> values_;
 };

@@ -13,6 +13,7 @@
 
 #include "graphs/plan.hpp"
 #include "kernels/functions.hpp"
+#include "rtinfer/native/engine_image.hpp"
 #include "rtinfer/native/loop_plan.hpp"
 #include "rtinfer/native/names.hpp"
 #include "rtinfer/native/observation_frame.hpp"
@@ -103,25 +104,13 @@ void bind_plan(nb::module_& m) {
 
 // ---- services and loops ------------------------------------------------------------------
 
-rt::Engine engine_of(graphs::Plan& plan) {
-  return {&plan,
-          plan.block(),
-          plan.block_bytes(),
-          [](void* self, const rt::EngineCall&) noexcept {
-            static_cast<graphs::Plan*>(self)->run();
-            return rt::RunResult::kDone;
-          },
-          [](void* self) noexcept { static_cast<graphs::Plan*>(self)->accept_state(); },
-          [](void* self) noexcept { static_cast<graphs::Plan*>(self)->reset_state(); }};
-}
-
 std::string serve(const rt::ServiceSpec& spec, const std::vector<graphs::Plan*>& plans,
                   const std::vector<std::optional<graphs::Plan*>>& fallback_plans) {
   std::vector<rt::Engine> engines;
-  for (graphs::Plan* plan : plans) engines.push_back(engine_of(*plan));
+  for (graphs::Plan* plan : plans) engines.push_back(rt::inline_engine(*plan));
   std::vector<rt::Engine> fallbacks(plans.size());
   for (size_t i = 0; i < fallback_plans.size() && i < fallbacks.size(); ++i) {
-    if (fallback_plans[i]) fallbacks[i] = engine_of(**fallback_plans[i]);
+    if (fallback_plans[i]) fallbacks[i] = rt::inline_engine(**fallback_plans[i]);
   }
   nb::gil_scoped_release release;
   return rt::serve(spec, engines, fallbacks);
@@ -224,6 +213,11 @@ nb::dict loop_status(const rt::LoopFile& file) {
     status["age_unlocked_ns"] = file.age_unlocked_ns.load(std::memory_order_relaxed);
     status["age_locked_ns"] = file.age_locked_ns.load(std::memory_order_relaxed);
   }
+  rt::EngineHash engine{};
+  file.engine.read(engine);
+  status["engine"] = nb::bytes(engine.data(), sizeof(engine));
+  counters["swaps"] = file.swaps.get();
+  counters["shadow_runs"] = file.shadow_runs.get();
   status["counters"] = counters;
   status["origins"] = origins;
   status["misses"] = reasons;
@@ -285,7 +279,7 @@ class PyVirtualLoop {
  public:
   PyVirtualLoop(const rt::LoopSpec& loop, const std::vector<rt::SourceSpec>& sources,
                 graphs::Plan& plan, int64_t t0_ns, const std::vector<rt::EngineFault>& faults)
-      : sources_(sources), loop_(loop, sources, engine_of(plan), t0_ns, faults) {}
+      : sources_(sources), loop_(loop, sources, rt::inline_engine(plan), t0_ns, faults) {}
 
   std::string observe(size_t source, uint64_t epoch, uint64_t seq, int64_t stamp_ns,
                       const FloatArray& values) {
@@ -478,6 +472,18 @@ void bind_specs(nb::module_& m) {
       .def_rw("phase_margin_ns", &rt::LoopSpec::phase_margin_ns)
       .def_rw("fallback_terms", &rt::LoopSpec::fallback_terms)
       .def_rw("fallback_outputs", &rt::LoopSpec::fallback_outputs)
+      .def_prop_rw(
+          "engine_hash",
+          [](const rt::LoopSpec& s) {
+            return nb::bytes(s.engine_hash.data(), s.engine_hash.size());
+          },
+          [](rt::LoopSpec& s, const nb::bytes& b) { s.engine_hash.assign(b.c_str(), b.size()); })
+      .def_prop_rw(
+          "fallback_hash",
+          [](const rt::LoopSpec& s) {
+            return nb::bytes(s.fallback_hash.data(), s.fallback_hash.size());
+          },
+          [](rt::LoopSpec& s, const nb::bytes& b) { s.fallback_hash.assign(b.c_str(), b.size()); })
       .def_rw("degraded_after", &rt::LoopSpec::degraded_after)
       .def_rw("safe_after", &rt::LoopSpec::safe_after)
       .def_rw("recovery_ticks", &rt::LoopSpec::recovery_ticks)

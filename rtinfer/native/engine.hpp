@@ -1,6 +1,7 @@
 // The one seam between a loop and whatever computes its policy: static views and function pointers.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -34,12 +35,15 @@ struct Term {
   int64_t offset = 0;  // byte offset in the engine's block
 };
 
+using EngineHash = std::array<uint64_t, 4>;  // SHA-256, as its bytes lie in memory
+
 // An engine and where its loop finds inputs and outputs in it. Another engine of the same policy
 // has its own offsets, so this is what a swap exchanges.
 struct BoundEngine {
   Engine engine;
   std::vector<Term> terms;
   std::vector<int64_t> outputs;  // byte offset of each action group's first value
+  EngineHash hash{};
 };
 
 }  // namespace rtinfer::rt

@@ -57,8 +57,9 @@ bool TokenBucket::take(int64_t now_ns) noexcept {
   return true;
 }
 
-Ingress::Ingress(ServiceParts& parts, const ZmqApi& api, int wake_fd)
+Ingress::Ingress(ServiceParts& parts, const ZmqApi& api, Loader& loader, int wake_fd)
     : parts_(parts),
+      loader_(loader),
       context_(api, parts.fifo ? kIngressPriority : 0),
       wake_fd_(wake_fd),
       budget_(frames_per_second(*parts.spec), 4.0 * kFramesPerWake) {
@@ -216,6 +217,9 @@ void Ingress::serve_control() {
     const size_t first = delimiter ? 2 : 1;
     std::array<std::string, 2> reply{"error", "expected the frames verb, loop"};
     if (frames.size() == first + 2) reply = answer(frames[first], frames[first + 1]);
+    if (frames.size() == first + 3) {
+      reply = exchange(frames[first], frames[first + 1], frames[first + 2]);
+    }
     const ZmqApi& api = context_.api();
     const int flags = zmq::kSendMore | zmq::kDontWait;
     api.send(control_, frames[0].data(), frames[0].size(), flags);
@@ -237,6 +241,20 @@ std::array<std::string, 2> Ingress::answer(const std::string& verb, const std::s
   }
   if (!found) return {"error", "no loop '" + name + "' in service '" + parts_.spec->name + "'"};
   return reply;
+}
+
+// Hands an engine image to the loader: [swap | shadow, loop, path]; an empty path ends a shadow.
+std::array<std::string, 2> Ingress::exchange(const std::string& verb, const std::string& name,
+                                             const std::string& path) {
+  if (verb != "swap" && verb != "shadow") return {"error", "unknown verb '" + verb + "'"};
+  for (size_t i = 0; i < parts_.loops.size(); ++i) {
+    if (parts_.loops[i]->spec->name != name) continue;
+    if (verb == "swap" && path.empty()) return {"error", "swap needs an engine image"};
+    parts_.loops[i]->swap.set("waiting", "");
+    loader_.submit({i, path, verb == "shadow"});
+    return {"ok", verb};
+  }
+  return {"error", "no loop '" + name + "' in service '" + parts_.spec->name + "'"};
 }
 
 std::array<std::string, 2> Ingress::command(const std::string& verb, ServiceLoop& loop) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "rtinfer/native/loader.hpp"
 #include "rtinfer/native/loop_plan.hpp"
 #include "rtinfer/native/observation_frame.hpp"
 #include "rtinfer/native/service_parts.hpp"
@@ -28,7 +29,7 @@ class TokenBucket {
 class Ingress {
  public:
   // Binds the sockets; throws with a sentence. `wake_fd` becomes readable when it is time to exit.
-  Ingress(ServiceParts& parts, const ZmqApi& api, int wake_fd);
+  Ingress(ServiceParts& parts, const ZmqApi& api, Loader& loader, int wake_fd);
   ~Ingress();
   Ingress(const Ingress&) = delete;
   Ingress& operator=(const Ingress&) = delete;
@@ -58,9 +59,12 @@ class Ingress {
   void keep_budget(Socket& socket, int64_t now);
   void serve_control();
   std::array<std::string, 2> answer(const std::string& verb, const std::string& loop);
+  std::array<std::string, 2> exchange(const std::string& verb, const std::string& name,
+                                      const std::string& path);
   std::array<std::string, 2> command(const std::string& verb, ServiceLoop& loop);
 
   ServiceParts& parts_;
+  Loader& loader_;
   ZmqContext context_;
   int wake_fd_;
   std::vector<Source> sources_;

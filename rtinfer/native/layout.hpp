@@ -8,6 +8,7 @@
 
 #include "rtinfer/native/cadence.hpp"
 #include "rtinfer/native/commit.hpp"
+#include "rtinfer/native/engine.hpp"
 #include "rtinfer/native/health.hpp"
 #include "rtinfer/native/mailbox.hpp"
 
@@ -15,7 +16,7 @@ namespace rtinfer::rt {
 
 inline constexpr uint64_t kLoopMagic = 0x31504f4f4c545230;    // "0RTLOOP1"
 inline constexpr uint64_t kSourceMagic = 0x3143524f53545230;  // "0RTSORC1"
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 inline constexpr uint32_t kRecords = 4096;  // ticks of history
 inline constexpr uint32_t kRecoveries = 64;
 inline constexpr size_t kNameBytes = 64;
@@ -118,6 +119,13 @@ struct LoopFile {
   Counter late_results;  // a result that came after the watchdog had acted
   Counter clipped;
   Counter resets;  // recurrent state was zeroed
+  Counter swaps;   // engines taken over from the loader
+  Counter shadow_runs;
+  Counter shadow_passed;            // ticks with no time left for the candidate
+  Counter shadow_nonfinite;         // values that the gate would have refused
+  std::atomic<double> shadow_max;   // largest difference of a value; partner: status readers
+  std::atomic<double> shadow_mean;  // running mean of the largest in each tick; partner: the same
+  Seqlock<EngineHash> engine;       // what serves
   // With trigger = "phase": mean age of what ticks took, before and since the lock.
   std::atomic<int64_t> age_unlocked_ns;  // partner: readers; no order needed
   std::atomic<int64_t> age_locked_ns;    // partner: readers; no order needed

@@ -11,6 +11,8 @@
 #include "rtinfer/native/cadence.hpp"
 #include "rtinfer/native/clock.hpp"
 #include "rtinfer/native/engine.hpp"
+#include "rtinfer/native/engine_switch.hpp"
+#include "rtinfer/native/guard.hpp"
 #include "rtinfer/native/layout.hpp"
 #include "rtinfer/native/trigger.hpp"
 
@@ -74,7 +76,9 @@ class Observations {
 // What the tick thread does in one tick.
 class TickCore {
  public:
-  TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& bound, const Clock& clock);
+  // `engines`: where other engines may come from while the loop runs; null: from nowhere.
+  TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& bound, const Clock& clock,
+           EngineSwitch* engines = nullptr);
 
   // Take, stage, run. True when there is a result to finish.
   RT_TICK bool begin(uint64_t tick) noexcept;
@@ -82,6 +86,9 @@ class TickCore {
   RT_TICK bool finish() noexcept;
   // Ticks that passed while this thread was in another one: charged with the stall that cost them.
   RT_TICK void record_skipped(uint64_t first, uint64_t last) noexcept;
+  // Runs the candidate engine on the observations of the tick just finished, if the time that is
+  // left allows it, and counts how far it is from what serves.
+  RT_TICK void run_shadow() noexcept;
   // The grid as it is now: the triggers other than the timer move it.
   const Grid& grid() const noexcept { return grid_; }
 
@@ -90,6 +97,8 @@ class TickCore {
   RT_TICK void move_grid(const Grid& grid) noexcept;
   RT_TICK void note_age() noexcept;
   RT_TICK bool attempt() noexcept;
+  RT_TICK void adopt() noexcept;
+  RT_TICK void compare_shadow(const BoundEngine& shadow) noexcept;
   RT_TICK bool enter_session() noexcept;
   RT_TICK bool publish() noexcept;
   RT_TICK void record() noexcept;
@@ -97,6 +106,11 @@ class TickCore {
   const LoopPlan& plan_;
   LoopFile& file_;
   const BoundEngine* bound_;
+  const BoundEngine* shadow_ = nullptr;
+  EngineSwitch* engines_;
+  bool blend_ = false;  // the engine is new: its actions are approached through the ramp
+  bool ran_ = false;    // the engine has a result on the observations of this tick
+  RunningTail shadow_tail_;
   const Clock& clock_;
   Committer committer_;
   Observations observations_;
@@ -136,6 +150,7 @@ class WatchdogCore {
   RT_TICK void settle_passed(uint64_t tick) noexcept;
   RT_TICK bool commit_safe(uint64_t tick) noexcept;
   RT_TICK bool fall_back(const Action* last) noexcept;
+  RT_TICK void note_engine() noexcept;
   RT_TICK Settled settle(uint64_t tick, bool ours) noexcept;
   RT_TICK WatchPart part_of(uint64_t tick, const Settled& settled) const noexcept;
   RT_TICK Reason why_missing(uint64_t tick) const noexcept;

@@ -74,6 +74,10 @@ BoundEngine bind(const LoopSpec& loop, const std::vector<SourceSpec>& sources, E
   return bound;
 }
 
+void set_hash(BoundEngine& bound, const std::string& hash) {
+  if (hash.size() == sizeof(bound.hash)) std::memcpy(bound.hash.data(), hash.data(), hash.size());
+}
+
 }  // namespace
 
 LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sources) {
@@ -112,12 +116,16 @@ BoundEngine bind_engine(const LoopSpec& loop, const std::vector<SourceSpec>& sou
                         Engine engine) {
   std::vector<int64_t> outputs;
   for (const GroupSpec& group : loop.groups) outputs.push_back(group.output_offset);
-  return bind(loop, sources, engine, loop.terms, outputs);
+  BoundEngine bound = bind(loop, sources, engine, loop.terms, outputs);
+  set_hash(bound, loop.engine_hash);
+  return bound;
 }
 
 BoundEngine bind_fallback(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                           Engine engine) {
-  return bind(loop, sources, engine, loop.fallback_terms, loop.fallback_outputs);
+  BoundEngine bound = bind(loop, sources, engine, loop.fallback_terms, loop.fallback_outputs);
+  set_hash(bound, loop.fallback_hash);
+  return bound;
 }
 
 void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<SourceSpec>& sources,

@@ -71,6 +71,7 @@ class Service {
   int wake_fd_ = -1;
   int end_fd_ = -1;
   int latency_fd_ = -1;
+  Loader loader_{parts_};
   std::optional<Egress> egress_;
   std::optional<Ingress> ingress_;
   std::vector<std::thread> sleepers_;  // tick threads and watchdogs
@@ -97,7 +98,7 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
   for (size_t i = 0; i < spec.loops.size(); ++i) map_loop(spec.loops[i], engines[i], fallbacks[i]);
   for (auto& loop : parts_.loops) connect(*loop);
   egress_.emplace(parts_, api_);
-  ingress_.emplace(parts_, api_, wake_fd_);
+  ingress_.emplace(parts_, api_, loader_, wake_fd_);
   warm_up();
 }
 
@@ -247,6 +248,7 @@ void Service::start() {
     if (parts_.fifo) set_fifo(kIngressPriority);
     ingress_->run();
   });
+  others_.emplace_back([this] { loader_.run(); });
   for (auto& loop : parts_.loops) {
     ServiceLoop* one = loop.get();
     sleepers_.emplace_back([this, one] { watchdog_thread(parts_, *one); });
@@ -303,6 +305,7 @@ void Service::join() {
   parts_.committed.notify();
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));
+  loader_.end();
   for (std::thread& thread : others_) thread.join();
 }
 

@@ -3,15 +3,37 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "rtinfer/native/engine_switch.hpp"
 #include "rtinfer/native/loop_core.hpp"
 #include "rtinfer/native/notifier.hpp"
 #include "rtinfer/native/shared_file.hpp"
 #include "rtinfer/native/spec.hpp"
 
 namespace rtinfer::rt {
+
+// What became of the last order to the loader; status readers wait for each other, no tick does.
+class SwapNote {
+ public:
+  void set(const std::string& state, const std::string& error) {
+    const std::lock_guard lock(mutex_);
+    state_ = state;
+    error_ = error;
+  }
+  std::pair<std::string, std::string> get() const {
+    const std::lock_guard lock(mutex_);
+    return {state_, error_};
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string state_ = "idle", error_;
+};
 
 // One loop of the service.
 struct ServiceLoop {
@@ -21,7 +43,9 @@ struct ServiceLoop {
   LoopFile* file = nullptr;
   BoundEngine bound;
   std::optional<BoundEngine> fallback;
-  Notifier arrivals;           // of the leading source; only with trigger = "observation"
+  Notifier arrivals;  // of the leading source; only with trigger = "observation"
+  EngineSwitch engines;
+  SwapNote swap;
   uint32_t arrivals_seen = 0;  // by the tick thread
 };
 

@@ -72,6 +72,8 @@ struct LoopSpec {
   // Where the fallback engine takes its inputs and leaves the groups' values; empty: there is none.
   std::vector<TermSpec> fallback_terms;
   std::vector<int64_t> fallback_outputs;
+  std::string engine_hash;  // 32 bytes each; fallback_hash empty: there is none
+  std::string fallback_hash;
 
   int64_t value_count() const {
     int64_t total = 0;

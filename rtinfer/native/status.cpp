@@ -23,6 +23,12 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
+std::string decimal(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.9g", value);
+  return text;
+}
+
 class Object {
  public:
   Object& raw(const std::string& key, const std::string& value) {
@@ -49,7 +55,32 @@ std::string source_status(const SourceFile& file) {
   return source.raw("dropped", drops.str()).str();
 }
 
-std::string loop_status(const LoopFile& file) {
+std::string swap_status(const ServiceLoop& loop) {
+  const LoopFile& file = *loop.file;
+  const auto [state, error] = loop.swap.get();
+  Object swap;
+  swap.text("state", state).text("error", error).number("swaps", file.swaps.get());
+  swap.number("shadow_runs", file.shadow_runs.get());
+  swap.number("shadow_passed", file.shadow_passed.get());
+  swap.number("shadow_nonfinite", file.shadow_nonfinite.get());
+  swap.raw("shadow_max", decimal(file.shadow_max.load(std::memory_order_relaxed)));
+  swap.raw("shadow_mean", decimal(file.shadow_mean.load(std::memory_order_relaxed)));
+  return swap.str();
+}
+
+std::string hex(const EngineHash& hash) {
+  std::string out;
+  char digits[3];
+  const auto* bytes = reinterpret_cast<const unsigned char*>(hash.data());
+  for (size_t i = 0; i < sizeof(hash); ++i) {
+    std::snprintf(digits, sizeof(digits), "%02x", bytes[i]);
+    out += digits;
+  }
+  return out;
+}
+
+std::string loop_status(const ServiceLoop& parts) {
+  const LoopFile& file = *parts.file;
   Object counters, origins, reasons;
   for (size_t i = 0; i < kOrigins; ++i) origins.number(kOriginNames[i], file.by_origin[i].get());
   for (size_t i = 1; i < kReasons; ++i) reasons.number(kReasonNames[i], file.by_reason[i].get());
@@ -58,8 +89,11 @@ std::string loop_status(const LoopFile& file) {
   counters.number("clipped", file.clipped.get()).number("resets", file.resets.get());
   counters.number("sent", file.sent.get()).number("unsent", file.unsent.get());
   counters.number("send_errors", file.send_errors.get());
+  EngineHash engine{};
+  file.engine.read(engine);
   const auto health = file.health.load(std::memory_order_relaxed);
   Object loop;
+  loop.text("engine", hex(engine)).raw("swap", swap_status(parts));
   loop.text("health", kHealthNames[health % kHealths]);
   loop.flag("armed", file.armed_from.load(std::memory_order_relaxed) != kNever);
   loop.flag("latched_stop", file.latched_stop.load(std::memory_order_relaxed) != 0);
@@ -75,7 +109,7 @@ std::string loop_status(const LoopFile& file) {
 
 std::string status_json(const ServiceParts& parts) {
   Object loops, sources, service;
-  for (const auto& loop : parts.loops) loops.raw(loop->spec->name, loop_status(*loop->file));
+  for (const auto& loop : parts.loops) loops.raw(loop->spec->name, loop_status(*loop));
   for (size_t i = 0; i < parts.sources.size(); ++i) {
     if (parts.sources[i] == nullptr) continue;
     sources.raw(parts.spec->sources[i].name, source_status(*parts.sources[i]));

@@ -46,7 +46,7 @@ RT_TICK void wait_for_tick(ServiceLoop& loop, const Grid& grid, uint64_t tick) n
 void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   const MonotonicClock clock;
   const int64_t budget_ns = loop.plan.deadline_ns - initial_guard_ns(*loop.spec);
-  TickCore core(loop.plan, *loop.file, loop.bound, clock);
+  TickCore core(loop.plan, *loop.file, loop.bound, clock, &loop.engines);
   if (loop.spec->core >= 0 && parts.fifo) pin_to(loop.spec->core);
   prepare_thread(parts, "rtinfer-tick", kTickPriority);
 
@@ -57,6 +57,7 @@ void tick_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
     wait_for_tick(loop, core.grid(), tick);
     if (parts.exit.load(std::memory_order_acquire)) break;  // partner: Service::join
     if (core.begin(tick) && core.finish()) parts.committed.notify();
+    core.run_shadow();
     done = tick;
   }
 }

@@ -6,21 +6,28 @@
 namespace rtinfer::rt {
 
 TickCore::TickCore(const LoopPlan& plan, LoopFile& file, const BoundEngine& bound,
-                   const Clock& clock)
+                   const Clock& clock, EngineSwitch* engines)
     : plan_(plan),
       file_(file),
       bound_(&bound),
+      engines_(engines),
       clock_(clock),
       committer_(file.commits, Writer::kTick),
       observations_(plan),
       grid_(plan.grid),
-      phase_(plan.phase_margin_ns) {}
+      phase_(plan.phase_margin_ns) {
+  file_.engine.write(bound.hash);
+  if (engines_ != nullptr)
+    engines_->active.store(bound_, std::memory_order_release);  // partner: Loader
+}
 
 RT_TICK bool TickCore::begin(uint64_t tick) noexcept {
   const int64_t woke_ns = clock_.now_ns();
   // partner: WatchdogCore::why_missing, which only tells "late" from "skipped" by it.
   file_.tick_current.store(tick, std::memory_order_relaxed);
   due_ns_ = grid_.scheduled_ns(tick);
+  adopt();
+  ran_ = false;
   part_ = {};
   part_.tick = tick;
   part_.scheduled_ns = due_ns_;
@@ -44,6 +51,7 @@ RT_TICK bool TickCore::begin(uint64_t tick) noexcept {
   const RunResult result = engine.run(engine.self, {tick, due_ns_ + plan_.deadline_ns});
   if (result == RunResult::kFailed) part_.reason = Reason::kEngineError;
   if (result == RunResult::kLate) part_.reason = Reason::kLate;
+  ran_ = result == RunResult::kDone;
   return true;
 }
 
@@ -52,6 +60,7 @@ RT_TICK bool TickCore::finish() noexcept {
   const bool committed = part_.reason == Reason::kNone && publish();
   if (committed) {
     bound_->engine.accept(bound_->engine.self);
+    blend_ = false;
     part_.commit_ns = action_.stamp_ns - action_.scheduled_ns;
     part_.flags = action_.flags;
     if ((action_.flags & kClipped) != 0) file_.clipped.add();
@@ -88,11 +97,12 @@ RT_TICK bool TickCore::attempt() noexcept {
   action_.tick = part_.tick;
   action_.count = plan_.actions.count;
   part_.reason =
-      compose_action(plan_.actions, *bound_, last, observations_.measured(), false, action_);
+      compose_action(plan_.actions, *bound_, last, observations_.measured(), blend_, action_);
   if (part_.reason != Reason::kNone) return false;
 
   action_.seq = word != 0 ? last_.seq + 1 : 1;
   action_.session = session_;
+  std::memcpy(action_.engine, bound_->hash.data(), sizeof(action_.engine));
   action_.scheduled_ns = part_.scheduled_ns;
   action_.health = static_cast<uint8_t>(file_.health.load(std::memory_order_relaxed));
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
@@ -108,6 +118,20 @@ RT_TICK bool TickCore::attempt() noexcept {
   if (late) action_.flags = (action_.flags & ~uint32_t{kGood}) | kLate;
   if (plan_.best_effort) action_.flags |= kBestEffort;
   return committer_.commit(action_, word);
+}
+
+// Takes over an engine that the loader has ready: between two ticks, with recurrent state at zero.
+RT_TICK void TickCore::adopt() noexcept {
+  if (engines_ == nullptr) return;
+  // partner: Loader::carry_out (release): the engine is whole.
+  if (engines_->next.load(std::memory_order_relaxed) == nullptr) return;
+  bound_ = engines_->next.load(std::memory_order_acquire);
+  engines_->active.store(bound_, std::memory_order_release);  // partner: Loader::free_unused
+  engines_->next.store(nullptr, std::memory_order_release);   // partner: Loader::free_unused
+  bound_->engine.reset(bound_->engine.self);
+  file_.engine.write(bound_->hash);
+  file_.swaps.add();
+  blend_ = true;
 }
 
 // Moves the grid of the ticks to come, as the loop's trigger has it.
@@ -163,6 +187,7 @@ RT_TICK bool TickCore::enter_session() noexcept {
     epochs_[i] = observations_.header(i).stamp.epoch;
   }
   bound_->engine.reset(bound_->engine.self);
+  if (shadow_ != nullptr) shadow_->engine.reset(shadow_->engine.self);
   file_.resets.add();
   return true;
 }

@@ -1,5 +1,7 @@
 // The watchdog: at D - guard the tick has an action, from the policy or from here; and health
 // follows.
+#include <cstring>
+
 #include "rtinfer/native/loop_core.hpp"
 
 namespace rtinfer::rt {
@@ -74,6 +76,7 @@ RT_TICK bool WatchdogCore::commit_safe(uint64_t tick) noexcept {
   action_.reason = reason;
   action_.seq = word != 0 ? last_.seq + 1 : 1;
   action_.session = health_.session;
+  note_engine();
   action_.scheduled_ns = grid_.scheduled_ns(tick);
   action_.health = static_cast<uint8_t>(health_.health);
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
@@ -88,6 +91,17 @@ RT_TICK bool WatchdogCore::commit_safe(uint64_t tick) noexcept {
   if (!committer_.commit(action_, word)) return false;
   if (action_.origin == Origin::kFallback) fallback_->engine.accept(fallback_->engine.self);
   return true;
+}
+
+// Whose action it is: the fallback's, or of the engine that serves or last served.
+RT_TICK void WatchdogCore::note_engine() noexcept {
+  EngineHash hash{};
+  if (action_.origin == Origin::kFallback) {
+    hash = fallback_->hash;
+  } else if (!file_.engine.read(hash)) {
+    return;  // it is being exchanged: the last one stays
+  }
+  std::memcpy(action_.engine, hash.data(), sizeof(action_.engine));
 }
 
 // Asks the second engine, on observations that are fresh. False when there is none, or when its

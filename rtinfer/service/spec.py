@@ -53,6 +53,7 @@ def loop_spec(config: Config, index: int, engine: Engine) -> _native.LoopSpec:
     spec.terms = [_term_spec(config, loop, place.at("observation"), engine)]
     slices = group_slices(loop, place, engine)
     measured = _measured_starts(config, loop, place, slices)
+    spec.engine_hash = bytes.fromhex(engine.hash)
     spec.groups = [
         _group_spec(group, part, start, engine)
         for group, part, start in zip(loop.action, slices, measured, strict=True)
