@@ -26,7 +26,8 @@ RT_TICK bool WatchdogCore::act(uint64_t tick, int64_t target_ns, int64_t guard_n
   // partner: ingress (release): a request is seen whole, and once.
   const uint32_t requests = file_.requests.exchange(0, std::memory_order_acquire);
   if ((requests & kStop) != 0) health_.latched_stop = true;
-  const bool ours = tick >= health_.armed_from && commit_safe(tick);
+  // Twice at most: the tick thread may commit the tick before this one meanwhile.
+  const bool ours = tick >= health_.armed_from && (commit_safe(tick) || commit_safe(tick));
   const Settled settled = settle(tick, ours);
   step(tick, settled, requests);
 
