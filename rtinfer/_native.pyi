@@ -178,13 +178,63 @@ class ServiceSpec:
     def __init__(self) -> None: ...
 
 def serve(
-    spec: ServiceSpec, plans: Sequence[Plan], fallback_plans: Sequence[Plan | None] = ()
+    spec: ServiceSpec,
+    plans: Sequence[Plan | WorkerEngine],
+    fallback_plans: Sequence[Plan | None] = (),
 ) -> str:
     """Runs the loop process until SIGTERM (or the supervisor's loss, if so configured).
+    A loop's engine is a plan that runs in its tick, or a worker's.
 
     "" or why it failed. The calling thread parks in native code without the GIL; no bytecode
     runs until this returns. Writes runtime_dir/<loop>.loop (see LoopState) for the supervisor.
     """
+
+# --- engines in worker processes --------------------------------------------
+
+@final
+class WorkerEngine:
+    """The tick's side of a worker: makes `path`, through which one worker at a time is asked.
+
+    engine_hash: 32 bytes that the worker must have too. inputs, outputs: floats of the block
+    [inputs | outputs] in which a loop's terms and groups have their offsets; both even.
+    """
+
+    def __init__(
+        self, path: str, engine_hash: bytes, inputs: int, outputs: int, has_state: bool
+    ) -> None: ...
+    def wait_ready(self, timeout_ns: int) -> bool:
+        """Waits for a worker and runs it warm. False when none came in time."""
+
+@final
+class WorkerPort:
+    """The worker's side. Raises RuntimeError, e.g. when no loop makes `path` in time, or when
+    another worker has it.
+    """
+
+    def __init__(self, path: str, engine_hash: bytes, timeout_ns: int) -> None: ...
+    @property
+    def inputs(self) -> NDArray[np.float32]: ...
+    @property
+    def outputs(self) -> NDArray[np.float32]: ...
+    def attach(self) -> None:
+        """From now on the loop may ask."""
+    def wait(self, timeout_ns: int) -> int:
+        """A request: 0, +1 the run before counts, +2 state to zero first. -1: none in time."""
+    def answer(self, done: bool) -> None:
+        """Hands the outputs over, or says that the engine failed."""
+
+@final
+class WorkerState:
+    """Read-only view of runtime_dir/<loop>.worker. Raises RuntimeError."""
+
+    def __init__(self, path: str) -> None: ...
+    def status(self) -> dict[str, Any]:
+        """pid, generation (workers so far), beat_ns (it last looked for a request), and counts:
+        asked, answered, late, busy, errors, torn, state_losses.
+        """
+
+def exit_with_process(pidfd: int) -> None:
+    """Ends this process when the one of `pidfd` is gone, also while Python hangs."""
 
 # --- watching a service -----------------------------------------------------
 

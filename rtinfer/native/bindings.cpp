@@ -21,6 +21,8 @@
 #include "rtinfer/native/service.hpp"
 #include "rtinfer/native/shared_file.hpp"
 #include "rtinfer/native/virtual_play.hpp"
+#include "rtinfer/native/worker_engine.hpp"
+#include "rtinfer/native/worker_port.hpp"
 
 namespace nb = nanobind;
 namespace graphs = rtinfer::graphs;
@@ -104,11 +106,17 @@ void bind_plan(nb::module_& m) {
 
 // ---- services and loops ------------------------------------------------------------------
 
-std::string serve(const rt::ServiceSpec& spec, const std::vector<graphs::Plan*>& plans,
+rt::Engine engine_of(nb::handle served) {
+  graphs::Plan* plan = nullptr;
+  if (nb::try_cast(served, plan)) return rt::inline_engine(*plan);
+  return nb::cast<rt::WorkerEngine&>(served).engine();
+}
+
+std::string serve(const rt::ServiceSpec& spec, const nb::sequence& plans,
                   const std::vector<std::optional<graphs::Plan*>>& fallback_plans) {
   std::vector<rt::Engine> engines;
-  for (graphs::Plan* plan : plans) engines.push_back(rt::inline_engine(*plan));
-  std::vector<rt::Engine> fallbacks(plans.size());
+  for (const nb::handle served : plans) engines.push_back(engine_of(served));
+  std::vector<rt::Engine> fallbacks(engines.size());
   for (size_t i = 0; i < fallback_plans.size() && i < fallbacks.size(); ++i) {
     if (fallback_plans[i]) fallbacks[i] = rt::inline_engine(**fallback_plans[i]);
   }
@@ -224,6 +232,39 @@ nb::dict loop_status(const rt::LoopFile& file) {
   status["recoveries"] = recoveries_of(file);
   return status;
 }
+
+nb::dict worker_status(const rt::WorkerFile& file) {
+  nb::dict status;
+  status["pid"] = file.worker_pid.load(std::memory_order_relaxed);
+  status["generation"] = file.generation.load(std::memory_order_acquire);  // partner: attach
+  status["beat_ns"] = file.beat_ns.load(std::memory_order_relaxed);
+  status["asked"] = file.asks.get();
+  status["answered"] = file.answers.get();
+  status["late"] = file.late.get();
+  status["busy"] = file.busy.get();
+  status["errors"] = file.errors.get();
+  status["torn"] = file.torn.get();
+  status["state_losses"] = file.state_losses.get();
+  return status;
+}
+
+// Read-only view of <runtime>/<loop>.worker.
+class WorkerState {
+ public:
+  explicit WorkerState(const std::string& path)
+      : mapping_(rt::SharedFile::open_read_only(path, sizeof(rt::WorkerFile))),
+        file_(static_cast<const rt::WorkerFile*>(mapping_.data())) {
+    // partner: WorkerEngine::WorkerEngine
+    if (file_->magic.load(std::memory_order_acquire) != rt::kWorkerMagic) {
+      throw std::runtime_error(path + " was not written by this version of rtinfer");
+    }
+  }
+  nb::dict status() const { return worker_status(*file_); }
+
+ private:
+  rt::SharedFile mapping_;
+  const rt::WorkerFile* file_;
+};
 
 // Read-only view of <runtime>/<loop>.loop and of its sources' files beside it.
 class LoopState {
@@ -538,6 +579,60 @@ void bind_specs(nb::module_& m) {
       .def_rw("supervisor_fd", &rt::ServiceSpec::supervisor_fd);
 }
 
+nb::object floats_of(nb::handle owner, float* data, size_t count) {
+  return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<1>>(data, {count}, owner));
+}
+
+void bind_workers(nb::module_& m) {
+  nb::class_<rt::WorkerEngine>(m, "WorkerEngine")
+      .def(
+          "__init__",
+          [](rt::WorkerEngine* self, const std::string& path, nb::bytes engine_hash, size_t inputs,
+             size_t outputs, bool has_state) {
+            const std::string hash(engine_hash.c_str(), engine_hash.size());
+            new (self) rt::WorkerEngine({path, hash, inputs, outputs, has_state});
+          },
+          "path"_a, "engine_hash"_a, "inputs"_a, "outputs"_a, "has_state"_a)
+      .def(
+          "wait_ready",
+          [](rt::WorkerEngine& self, int64_t timeout_ns) {
+            return self.wait_ready(rt::monotonic_ns() + timeout_ns);
+          },
+          "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>());
+  nb::class_<rt::WorkerPort>(m, "WorkerPort")
+      .def(
+          "__init__",
+          [](rt::WorkerPort* self, const std::string& path, nb::bytes engine_hash,
+             int64_t timeout_ns) {
+            const std::string hash(engine_hash.c_str(), engine_hash.size());
+            const nb::gil_scoped_release release;
+            new (self) rt::WorkerPort(path, hash, rt::monotonic_ns() + timeout_ns);
+          },
+          "path"_a, "engine_hash"_a, "timeout_ns"_a)
+      .def_prop_ro("inputs",
+                   [](nb::handle_t<rt::WorkerPort> self) {
+                     auto& port = nb::cast<rt::WorkerPort&>(self);
+                     return floats_of(self, port.inputs(), port.input_floats());
+                   })
+      .def_prop_ro("outputs",
+                   [](nb::handle_t<rt::WorkerPort> self) {
+                     auto& port = nb::cast<rt::WorkerPort&>(self);
+                     return floats_of(self, port.outputs(), port.output_floats());
+                   })
+      .def("attach", [](rt::WorkerPort& self) { self.attach(); })
+      .def(
+          "wait",
+          [](rt::WorkerPort& self, int64_t timeout_ns) {
+            return self.wait(rt::monotonic_ns() + timeout_ns);
+          },
+          "timeout_ns"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("answer", [](rt::WorkerPort& self, bool done) { self.answer(done); }, "done"_a);
+  nb::class_<WorkerState>(m, "WorkerState")
+      .def(nb::init<const std::string&>(), "path"_a)
+      .def("status", &WorkerState::status);
+  m.def("exit_with_process", &rt::exit_with_process, "pidfd"_a);
+}
+
 void bind_service(nb::module_& m) {
   m.def("serve", &serve, "spec"_a, "plans"_a,
         "fallback_plans"_a = std::vector<std::optional<graphs::Plan*>>());
@@ -588,4 +683,5 @@ NB_MODULE(_native, m) {
   bind_plan(m);
   bind_specs(m);
   bind_service(m);
+  bind_workers(m);
 }

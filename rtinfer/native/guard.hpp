@@ -1,4 +1,5 @@
-// How much earlier than the deadline the watchdog must wake: a running p99.9 of what it needs.
+// Running percentiles: how much earlier than the deadline the watchdog must wake (p99.9), and how
+// long a worker takes at least (p1).
 #pragma once
 
 #include <array>
@@ -25,6 +26,17 @@ class RunningTail {
     for (size_t i = kBuckets; i-- > 0;) {
       if (buckets_[i] > above) return upper_edge(i);
       above -= buckets_[i];
+    }
+    return 0;
+  }
+
+  // The lower edge of the bucket that holds p1; 0 before kMinimum samples.
+  RT_TICK int64_t p1_ns() const noexcept {
+    if (count_ < kMinimum) return 0;
+    uint32_t below = count_ / 100;
+    for (size_t i = 0; i < kBuckets; ++i) {
+      if (buckets_[i] > below) return i == 0 ? 0 : upper_edge(i - 1);
+      below -= buckets_[i];
     }
     return 0;
   }

@@ -44,7 +44,15 @@ SharedFile SharedFile::create(const std::string& path, size_t bytes) {
 }
 
 SharedFile SharedFile::open_read_only(const std::string& path, size_t min_bytes) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  return open_existing(path, min_bytes, false);
+}
+
+SharedFile SharedFile::open_shared(const std::string& path, size_t min_bytes) {
+  return open_existing(path, min_bytes, true);
+}
+
+SharedFile SharedFile::open_existing(const std::string& path, size_t min_bytes, bool writable) {
+  const int fd = open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
   if (fd < 0) refuse(path, "open", errno);
   struct stat status{};
   fstat(fd, &status);
@@ -54,7 +62,8 @@ SharedFile SharedFile::open_read_only(const std::string& path, size_t min_bytes)
     throw std::runtime_error(path + " has " + std::to_string(bytes) + " bytes, expected at least " +
                              std::to_string(min_bytes) + "; it was not written by this version");
   }
-  void* data = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  const int access = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* data = mmap(nullptr, bytes, access, MAP_SHARED, fd, 0);
   const int error = errno;
   close(fd);
   if (data == MAP_FAILED) refuse(path, "map", error);

@@ -1,10 +1,18 @@
 // Fails a tick that allocates: operator new and malloc are watched while the tick and watchdog run.
 #include <dlfcn.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
+#include <string>
+#include <thread>
 
+#include "rtinfer/native/clock.hpp"
+#include "rtinfer/native/realtime.hpp"
 #include "rtinfer/native/virtual_loop.hpp"
+#include "rtinfer/native/worker_engine.hpp"
+#include "rtinfer/native/worker_port.hpp"
 #include "tests/native/check.hpp"
 #include "tests/native/core_fixture.hpp"
 
@@ -75,6 +83,38 @@ TEST("no tick allocates or frees: good, late, stale, refused, stopped or recover
   }
   CHECK(allocations == 0);
   CHECK(loop.file().by_origin[static_cast<size_t>(Origin::kPolicy)].get() > 500);
+}
+
+TEST("asking a worker allocates nothing, whether it answers or not") {
+  using namespace rtinfer::rt;
+  const std::string path = "/tmp/rtinfer-guard-" + std::to_string(getpid());
+  const std::string hash(kHashBytes, 'h');
+  WorkerEngine worker({path, hash, 16, 16, true});
+  const Engine engine = worker.engine();
+  std::atomic<bool> leave{false};  // partner: the thread below
+  std::thread serving([&] {
+    WorkerPort port(path, hash, monotonic_ns() + 20'000'000'000);
+    port.attach();
+    while (!leave.load(std::memory_order_acquire)) {
+      if (port.wait(monotonic_ns() + 1'000'000) >= 0) port.answer(true);
+    }
+  });
+  worker.wait_ready(monotonic_ns() + 20'000'000'000);
+  allocations = 0;
+  RunResult result = RunResult::kDone;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    // A late worker is asked again once it has answered.
+    if (result == RunResult::kLate) sleep_until_ns(monotonic_ns() + 200'000);
+    const int64_t patience_ns = i % 9 == 0 ? 1'000 : 100'000'000;
+    const Guarded guarded;
+    result = engine.run(engine.self, {i, monotonic_ns() + patience_ns});
+    if (result == RunResult::kDone) engine.accept(engine.self);
+  }
+  CHECK(allocations == 0);
+  CHECK(worker.file().answers.get() > 500);
+  leave.store(true, std::memory_order_release);
+  serving.join();
+  unlink(path.c_str());
 }
 
 int main() {
