@@ -25,6 +25,7 @@ def main() -> int:
         "--faults", type=Path, default=HERE / "faults.toml", help="the stalls (faults.toml)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the robot's noise and route")
+    parser.add_argument("--record", type=Path, help="keep each tick of the robot in CSV files here")
     parser.add_argument("--only", choices=("rtinfer", "naive"), help="leave the other out")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -63,7 +64,9 @@ def _run(options: argparse.Namespace, work: Path) -> int:
     engine = work / "policy.engine"
     rtinfer.build(HERE / "policy.onnx", engine)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    setting = runs.Setting(work, engine, options.faults, faults, options.seed)
+    if options.record:
+        options.record.mkdir(parents=True, exist_ok=True)
+    setting = runs.Setting(work, engine, options.faults, faults, options.seed, options.record)
     results = []
     if options.only != "naive":
         say("\nrtinfer, with stalls", bold=True)

@@ -101,9 +101,10 @@ class Plant:
         self._score = Score()
         self._released = False
         self._first_tick = 0
+        self.record: list[tuple[float, float, str]] = []  # seconds, lean in degrees, origin
 
-    def run(self, seconds: float) -> None:
-        """Runs until the robot has fallen or has been free for `seconds`."""
+    def run(self, seconds: float) -> dict[str, Any]:
+        """Runs until the robot has fallen or has been free for `seconds`; returns the last line."""
         start_ns, tick, parent = time.monotonic_ns(), 0, os.getppid()
         while self._robot.time_s < seconds and not self._robot.fallen and os.getppid() == parent:
             sleep_until(start_ns + tick * TICK_NS)
@@ -111,12 +112,11 @@ class Plant:
             if tick % REPORT_TICKS == 0:
                 self._report_state()
             if not self._released and tick > START_LIMIT_S * RATE_HZ:
-                report(event="error", text=f"no action came for {START_LIMIT_S:g} s")
-                return
+                return {"event": "error", "text": f"no action came for {START_LIMIT_S:g} s"}
             # Late by whole ticks: they are not made up for, so simulated time waits.
             tick = max(tick + 1, -(-(time.monotonic_ns() - start_ns) // TICK_NS))
         fell_at_s = self._robot.time_s if self._robot.fallen else None
-        report(**self._score.result(fell_at_s), served=self._served())
+        return {**self._score.result(fell_at_s), "served": self._served()}
 
     def _report_state(self) -> None:
         lean_deg = math.degrees(self._robot.state()[0])
@@ -146,7 +146,10 @@ class Plant:
             # Without a valid action the motor controller lets the wheels coast.
             torque = (self._torque.left_nm, self._torque.right_nm) if valid else (0.0, 0.0)
             self._robot.step(torque)
-            self._score.add(self._robot, new, self._torque.origin if valid else "expired")
+            origin = self._torque.origin if valid else "expired"
+            self._score.add(self._robot, new, origin)
+            lean_deg = math.degrees(self._robot.state()[0])
+            self.record.append((self._robot.time_s, lean_deg, origin))
         self._sender.send(self._robot.observe(), self._robot.time_s)
 
 
@@ -171,6 +174,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long it is to stay up")
     parser.add_argument("--seed", type=int, default=1, help="of noise, pushes and route")
     parser.add_argument("--faults", type=Path, help="stalls to cause (default: none)")
+    parser.add_argument("--record", type=Path, help="write each tick's time, lean and origin here")
     parser.add_argument("--release-tick", type=int, default=0, help="let go at this action")
     parser.add_argument("--avoid-core", type=int, help="leave this processor core to the service")
     options = parser.parse_args()
@@ -188,7 +192,11 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     report(event="ready")
-    plant.run(options.seconds)
+    result = plant.run(options.seconds)
+    if options.record:
+        lines = [f"{time_s:.3f},{lean:.3f},{origin}\n" for time_s, lean, origin in plant.record]
+        options.record.write_text("".join(["time_s,lean_deg,origin\n", *lines]))
+    report(**result)
     link.close()
 
 

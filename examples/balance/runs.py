@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 from balancer import RATE_HZ
 from faults import Faults, PythonPauses, happening
-from processes import HERE, Child
+from processes import HERE, Child, DemoError
 from screen import LiveLine, microseconds
 
 import rtinfer
@@ -34,6 +34,7 @@ class Setting:
     faults_file: Path
     faults: Faults
     seed: int
+    record: Path | None = None  # a directory for each run's ticks
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,8 @@ def follow(plant: Child, side: Side, faults: Faults) -> tuple[dict[str, Any], Co
                 free_s = time.monotonic()
             elif told["event"] == "state":
                 state = told
+            elif told["event"] == "error":
+                raise DemoError(told["text"])
             elif told["event"] == "end":
                 counts = side.counts(told)
                 line.end()
@@ -241,6 +244,9 @@ def _plant(
     ]
     arguments += ["--seed", str(setting.seed), *extra]
     arguments += ["--faults", setting.faults_file] if stalls else []
+    if setting.record:
+        name = f"{link}-{'stalls' if stalls else 'calm'}.csv"
+        arguments += ["--record", setting.record / name]
     plant = Child("plant.py", arguments, setting.work / "plant.log")
     try:
         plant.wait_for("ready", 60.0)
