@@ -254,12 +254,12 @@ class LoopState:
     def dropped(self) -> int:
         """Records overwritten before they were drained."""
     def status(self) -> dict[str, Any]:
-        """name, pid, epoch, t0_ns, period_ns, deadline_ns, engine (32 bytes), health, armed, latched_stop,
-        best_effort, tick, counters {lost, skipped, late_results, clipped, resets, sent,
-        unsent, send_errors}, origins {name: n}, misses {reason: n}, recoveries
-        [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], sources {name:
-        {received, accepted, skipped, gaps, restarts, budget, dropped {reason: n}}}.
-        """
+        """name, pid, epoch, t0_ns, period_ns, deadline_ns, engine (32 bytes), health, armed,
+        latched_stop, best_effort, tick, counters {lost, skipped, late_results, clipped, resets,
+        sent, unsent, send_errors, swaps, shadow_runs}, origins {name: n}, misses {reason: n},
+        recoveries [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], sources
+        {name: {received, accepted, skipped, gaps, restarts, budget, dropped {reason: n}}};
+        phase_locked, age_unlocked_ns and age_locked_ns once a phase is locked."""
 
 def tick_record_layout() -> list[tuple[str, str, int]]:
     """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against

@@ -19,6 +19,7 @@
 #include "rtinfer/native/ingress.hpp"
 #include "rtinfer/native/loop_plan.hpp"
 #include "rtinfer/native/realtime.hpp"
+#include "rtinfer/native/systemd.hpp"
 #include "rtinfer/native/threads.hpp"
 
 namespace rtinfer::rt {
@@ -60,6 +61,7 @@ class Service {
   void warm_up();
   void start();
   void wait_for_the_end();
+  bool ticking();
   void stop_safely();
   void join();
   void say(const std::string& line) const;
@@ -68,6 +70,8 @@ class Service {
   ServiceParts parts_;
   std::vector<std::unique_ptr<FaultEngine>> faults_;
   ZmqApi api_{};
+  Systemd systemd_;
+  std::vector<uint64_t> settled_;
   int wake_fd_ = -1;
   int end_fd_ = -1;
   int latency_fd_ = -1;
@@ -219,7 +223,9 @@ void Service::warm_up() {
 void Service::run() {
   start();
   say("ready");
+  systemd_.say("READY=1\nMAINPID=" + std::to_string(getpid()));
   wait_for_the_end();
+  systemd_.say("STOPPING=1");
   stop_safely();
   join();
 }
@@ -262,7 +268,9 @@ void Service::wait_for_the_end() {
   pollfd items[2] = {{end_fd_, POLLIN, 0}, {spec_.supervisor_fd, POLLIN, 0}};
   while (true) {
     const nfds_t count = items[1].fd >= 0 ? 2 : 1;
-    if (poll(items, count, -1) < 0) continue;
+    const int ready = poll(items, count, systemd_.watchdog_ms());
+    if (ready == 0 && ticking()) systemd_.say("WATCHDOG=1");
+    if (ready <= 0) continue;
     if ((items[0].revents & POLLIN) != 0) return;
     if (count == 2 && items[1].revents != 0) {
       // The supervisor is gone. The loop keeps its cadence unless the configuration says otherwise.
@@ -270,6 +278,20 @@ void Service::wait_for_the_end() {
       items[1].fd = -1;
     }
   }
+}
+
+// Whether every loop's watchdog has settled a tick since the last call: what systemd is told is
+// alive.
+bool Service::ticking() {
+  bool all = true;
+  settled_.resize(parts_.loops.size());
+  for (size_t i = 0; i < parts_.loops.size(); ++i) {
+    const LoopFile& file = *parts_.loops[i]->file;
+    const uint64_t settled = file.watch_done.load(std::memory_order_acquire);  // partner: watchdog
+    if (settled == settled_[i]) all = false;
+    settled_[i] = settled;
+  }
+  return all;
 }
 
 // Each armed loop sends one safe action before its threads end.

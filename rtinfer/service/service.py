@@ -126,6 +126,12 @@ class Service:
         """Zeroes state, clears a latched stop, and goes to READY."""
         control.request(self._directory, "reset", loop)
 
+    def swap(self, engine_path: str, loop: str = "", *, shadow: bool = False) -> str:
+        """Another engine takes over between two ticks, or runs beside as shadow. Its hash."""
+        from rtinfer.service import swap
+
+        return swap.swap(self._directory, engine_path, self._loop_name(loop), shadow=shadow)
+
     def status(self, loop: str = "") -> dict[str, Any]:
         """Health, counters and recoveries of a loop, also after its process ended."""
         return self._state(loop).status()

@@ -175,7 +175,8 @@ def test_ctl_of_a_service_that_does_not_run_is_exit_code_1(config_file: Make, ho
 
 
 def test_ctl_that_cannot_be_is_exit_code_2(config_file: Make) -> None:
-    assert "not in this version" in one_sentence(rtinfer_cli("ctl", "swap", config_file()))
+    assert "no engine given" in one_sentence(rtinfer_cli("ctl", "swap", config_file()))
+    assert "belong to swap" in one_sentence(rtinfer_cli("ctl", "arm", config_file(), "--shadow"))
     result = rtinfer_cli("ctl", "status", "no/such")
     assert result.returncode == 2
     assert "service" in one_sentence(result)
