@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rtinfer import _native, records
 from rtinfer.config.service import Config
 from rtinfer.engines import Engine, load
 from rtinfer.errors import CheckError, UsageError
+from rtinfer.service.launch import EngineTicks
 from rtinfer.service.spec import loop_spec, source_specs
 from rtinfer.wire import CHANNELS, HEALTH, ORIGINS, flat_values, floats
 
@@ -23,11 +25,49 @@ class VirtualClock:
     t0_ns: int = 0
 
 
+# The columns of Played.ticks.
+PLAYED = ("committed", "seq", "scheduled_ns", "stamp_ns", "origin", "health", "reason", "flags")
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of ticks played at once.
+
+    ticks: int64 [n, 8], the columns of PLAYED; health is that after the tick. Where no action was
+    committed, the others are 0.
+    sources: uint64 [n, sources, 3]: epoch, seq, stamp_ns of the observations an action was made of.
+    values: float32 [n, action values], each group's own channel, group after group.
+    drops: int64 [arrivals], 0 where it was taken, else why not, by the code of its reason.
+    """
+
+    ticks: NDArray[np.int64]
+    sources: NDArray[np.uint64]
+    values: NDArray[np.float32]
+    drops: NDArray[np.int64]
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """One figure of all ticks."""
+        return self.ticks[:, PLAYED.index(name)]
+
+    def dropped(self) -> dict[str, int]:
+        """Arrivals that were not taken, by reason."""
+        names = _native.code_names()["drop"]
+        counts = np.bincount(self.drops, minlength=len(names)).tolist()
+        return {name: n for name, n in zip(names[1:], counts[1:], strict=True) if n}
+
+    @staticmethod
+    def joined(parts: Sequence[Played]) -> Played:
+        """One after another."""
+        names = ("ticks", "sources", "values", "drops")
+        return Played(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
 class Loop:
     """One loop of a configuration, stepped by the caller: same input, same decisions, same bytes.
 
     config: as of `rtinfer.load_config`; loop: which one, the only one by default.
     engine: what runs, the configuration's artifact unless given. The Loop has it to itself.
+    engine_faults: what it does wrong on purpose.
 
         loop = rtinfer.Loop(config, clock=rtinfer.VirtualClock())
         loop.observe("robot", {"obs": obs})
@@ -43,6 +83,7 @@ class Loop:
         clock: VirtualClock,
         loop: str = "",
         engine: Engine | None = None,
+        engine_faults: Sequence[EngineTicks] = (),
     ) -> None:
         config.check()
         names = [entry.name for entry in config.loop]
@@ -59,7 +100,11 @@ class Loop:
         spec = loop_spec(config, index, self.engine)
         try:
             self._loop = _native.VirtualLoop(
-                spec, source_specs(config, ""), self.engine.plan, clock.t0_ns
+                spec,
+                source_specs(config, ""),
+                self.engine.plan,
+                clock.t0_ns,
+                [_native.EngineFault(*fault) for fault in engine_faults],
             )
         except ValueError as error:
             raise UsageError(f"{config.file}: {error}") from None
@@ -136,6 +181,30 @@ class Loop:
             tick_runs=tick_runs,
             watchdog_wakeup_ns=watchdog_wakeup_ns,
             watchdog_runs=watchdog_runs,
+        )
+
+    def play(
+        self,
+        steps: NDArray[np.int64],
+        arrivals: NDArray[np.int64],
+        values: NDArray[np.float32],
+    ) -> Played:
+        """Runs `len(steps)` ticks at once, as `observe` and `step` do one by one, natively.
+
+        steps: int64 [n, 6]: wakeup_ns, engine_ns, tick_runs, watchdog_wakeup_ns, watchdog_runs, and
+        how many of the arrivals have come when the tick begins. arrivals: int64 [m, 4]: number of
+        the source, epoch, seq, stamp_ns. values: float32 [m, values of the largest source].
+        """
+        try:
+            ticks, sources, out, drops = self._loop.play(steps, arrivals, values)
+        except ValueError as error:
+            raise UsageError(f"play: {error}") from None
+        rows = len(steps)
+        return Played(
+            ticks=np.frombuffer(ticks, np.int64).reshape(rows, len(PLAYED)),
+            sources=np.frombuffer(sources, np.uint64).reshape(rows, len(self._indices), 3),
+            values=np.frombuffer(out, np.float32).reshape(rows, -1),
+            drops=np.frombuffer(drops, np.int64),
         )
 
     def action(self) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from rtinfer.config.load import decode, read_toml
 from rtinfer.config.refusal import Place
-from rtinfer.service.launch import SlowTicks
+from rtinfer.service.launch import EngineTicks
 
 MAX_S = 86_400.0
 
@@ -24,9 +24,10 @@ class EngineSlow(
     ticks: int
     delay_ms: float
 
-    def slow_ticks(self, rate_hz: float) -> SlowTicks:
+    def slow_ticks(self, rate_hz: float) -> EngineTicks:
         """In ticks of a loop of `rate_hz`."""
-        return SlowTicks(max(1, round(self.at_s * rate_hz)), self.ticks, round(self.delay_ms * 1e6))
+        first = max(1, round(self.at_s * rate_hz))
+        return EngineTicks(first, self.ticks, round(self.delay_ms * 1e6))
 
 
 class SupervisorGil(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,12 +17,19 @@ from rtinfer.service import runtime_dir as runtime
 from rtinfer.service import spec as specs
 
 
-class SlowTicks(msgspec.Struct, frozen=True):
-    """An injected fault: the engine takes `delay_ns` longer for `ticks` ticks."""
+class EngineTicks(NamedTuple):
+    """What an engine does wrong on purpose for `ticks` ticks.
+
+    kind: 0 it takes `delay_ns` longer, 1 it fails, 2 it says NaN, 3 it says `value`.
+    loop: index of the loop whose engine it is.
+    """
 
     first_tick: int
     ticks: int
-    delay_ns: int
+    delay_ns: int = 0
+    kind: int = 0
+    value: float = 0.0
+    loop: int = 0
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -29,7 +37,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     config: Config
     epoch: int
-    faults: tuple[SlowTicks, ...] = ()
+    faults: tuple[EngineTicks, ...] = ()
     egress_spin_ns: int = 0
 
 
@@ -59,10 +67,7 @@ def service_spec(
     spec.sources = specs.source_specs(config, str(directory))
     spec.loops = [specs.loop_spec(config, i, engine) for i, engine in enumerate(engines)]
     spec.sinks = specs.sink_specs(config, str(directory), spec.epoch, spec.boot_id, engines)
-    spec.engine_faults = [
-        _native.EngineFault(fault.first_tick, fault.ticks, fault.delay_ns)
-        for fault in launch.faults
-    ]
+    spec.engine_faults = [_native.EngineFault(*fault) for fault in launch.faults]
     spec.egress_spin_ns = launch.egress_spin_ns
     spec.keep_without_supervisor = config.supervisor.on_loss == "keep"
     return spec, engines

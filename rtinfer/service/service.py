@@ -18,7 +18,7 @@ from rtinfer.config.service import Config
 from rtinfer.errors import RtinferError, UsageError
 from rtinfer.service import control, launch, summary
 from rtinfer.service import runtime_dir as runtime
-from rtinfer.service.launch import Launch, SlowTicks
+from rtinfer.service.launch import EngineTicks, Launch
 from rtinfer.service.supervisor import LoopProcess
 from rtinfer.service.tally import Tally
 
@@ -29,7 +29,8 @@ class Service:
     """A running service as a context manager: `with rtinfer.Service(config) as service: ...`.
 
     config: as of `rtinfer.load_config`.
-    engine_faults: (first tick, ticks, delay_ns) each, to make the engine slow on purpose.
+    engine_faults: what engines do wrong on purpose: (first tick, ticks, delay_ns), or more of what
+    `EngineTicks` has.
     egress_spin_ns: how long egress waits spinning before it sleeps; costs a core that much.
 
     Entering takes the service's lock, starts the loop process and returns when it runs. Raises
@@ -40,12 +41,12 @@ class Service:
         self,
         config: Config,
         *,
-        engine_faults: Sequence[tuple[int, int, int]] = (),
+        engine_faults: Sequence[EngineTicks | tuple[int, int, int]] = (),
         egress_spin_ns: int = 0,
     ) -> None:
         config.check()
         self.config = config
-        self._faults = tuple(SlowTicks(*fault) for fault in engine_faults)
+        self._faults = tuple(EngineTicks(*fault) for fault in engine_faults)
         self._egress_spin_ns = egress_spin_ns
         self._lock_fd = -1
         self._process: LoopProcess | None = None
