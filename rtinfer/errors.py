@@ -23,3 +23,9 @@ class CheckError(RtinferError):
     """What was asked for is clear, but what was checked falls short or failed. Exit code 1."""
 
     exit_code = 1
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, short enough for our own sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip().rstrip(".")[:200] if lines else type(error).__name__

@@ -9,13 +9,20 @@ import msgspec
 from rtinfer.errors import CheckError
 
 SCHEMA = 1
-MANIFEST, PLAN, WEIGHTS, REFERENCE = (
+MANIFEST, PLAN, WEIGHTS, MODEL, REFERENCE = (
     "manifest.json",
     "plan.json",
     "weights.safetensors",
+    "model.onnx",
     "reference.safetensors",
 )
-HASHED_FILES = (PLAN, WEIGHTS, REFERENCE)
+Backend = Literal["plan", "ort"]
+# The files beside manifest.json. All but the last, the stored runs, are what the engine is.
+FILES: dict[Backend, tuple[str, ...]] = {
+    "plan": (PLAN, WEIGHTS, REFERENCE),
+    "ort": (MODEL, REFERENCE),
+}
+HASHED_FILES = FILES["plan"]
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Axis = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
@@ -86,7 +93,7 @@ class Manifest(_Part, frozen=True):
 
     schema: int
     name: Name
-    backend: Literal["plan"]
+    backend: Backend
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     state: tuple[StateSpec, ...]
@@ -101,16 +108,16 @@ class Manifest(_Part, frozen=True):
 
 
 def engine_hash(
-    plan: bytes,
-    weights: bytes,
+    backend: Backend,
+    contents: Mapping[str, bytes],
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
     state: Sequence[StateSpec],
 ) -> str:
-    """Hex SHA-256 over plan, weights and semantics: equal builds have equal hashes everywhere."""
+    """Hex SHA-256 over what runs and its semantics: equal builds have equal hashes everywhere."""
     semantics = canonical({"inputs": inputs, "outputs": outputs, "state": state})
     digest = hashlib.sha256()
-    for part in (plan, weights, semantics):
+    for part in (*(contents[name] for name in FILES[backend][:-1]), semantics):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
@@ -166,6 +173,6 @@ def _seal(manifest: Manifest) -> str:
     return sha256(canonical(msgspec.structs.replace(manifest, manifest_hash="")))
 
 
-def files_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+def files_of(backend: Backend, contents: Mapping[str, bytes]) -> dict[str, str]:
     """The `files` table for these file contents by name."""
-    return {name: sha256(contents[name]) for name in HASHED_FILES}
+    return {name: sha256(contents[name]) for name in FILES[backend]}

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rtinfer.errors import RtinferError, UsageError
-from rtinfer.manifest import HASHED_FILES, MANIFEST
+from rtinfer.manifest import FILES, MANIFEST
 
-_FILES = {MANIFEST, *HASHED_FILES}
+_FILES = {MANIFEST, *(name for names in FILES.values() for name in names)}
 
 
 def check_target(target: Path) -> None:

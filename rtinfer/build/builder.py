@@ -18,6 +18,7 @@ from rtinfer.build.lower import lower
 from rtinfer.build.parity import measure
 from rtinfer.build.passes import simplify
 from rtinfer.build.reference import Reference
+from rtinfer.build.runs import stored_runs
 from rtinfer.build.select import chosen_outputs, needed_names, state_candidates
 from rtinfer.build.source import Model
 from rtinfer.build.state import bind_state
@@ -27,7 +28,7 @@ from rtinfer.engines.engine import Engine, load
 from rtinfer.engines.plan_file import PlanFile
 from rtinfer.engines.runner import Runner
 from rtinfer.errors import UsageError
-from rtinfer.manifest import Manifest, Parity, Source, StateSpec, TensorSpec
+from rtinfer.manifest import Backend, Manifest, Parity, Source, StateSpec, TensorSpec
 
 
 def build(
@@ -38,9 +39,12 @@ def build(
     outputs: Sequence[str] | None = None,
     name: str | None = None,
     state: Mapping[str, str] | None = None,
+    backend: Backend = "plan",
 ) -> Engine:
-    """Lowers an ONNX policy to a static plan, checks it, writes the artifact, and loads it.
+    """Builds an engine from an ONNX policy, checks it, writes the artifact, and loads it.
 
+    backend: "plan" lowers the policy to a static plan, which runs in a loop's own thread; "ort"
+    keeps the ONNX model, which ONNX Runtime runs in a worker process (`mode = "sync"`).
     `dims` fixes symbolic axes by name; `outputs` chooses what to serve, all by default; `state`
     maps an input to the output that becomes its next value. Equal models give equal engine hashes.
     Raises UsageError for a wrong request, CheckError for a model that cannot be served.
@@ -50,10 +54,19 @@ def build(
     parsed = source.read(Path(model))
     if name is not None and not name.strip():
         raise UsageError(f"--name {name!r} is empty: pass a name or leave the option out.")
-    graph = _lowered(parsed, dims or {}, outputs, state or {})
-    simplify(graph)
-    plan, weights = emit(graph)
-    contents = _checked(parsed, graph, plan, weights, name or parsed.path.stem)
+    if backend == "ort":
+        from rtinfer.build import ort
+
+        contents = ort.contents_of(
+            parsed, dims or {}, outputs, state or {}, name or parsed.path.stem
+        )
+    elif backend == "plan":
+        graph = _lowered(parsed, dims or {}, outputs, state or {})
+        simplify(graph)
+        plan, weights = emit(graph)
+        contents = _checked(parsed, graph, plan, weights, name or parsed.path.stem)
+    else:
+        raise UsageError(f"--backend {backend}: expected one of {', '.join(manifests.FILES)}.")
     artifact.write(target, contents)
     return load(target)
 
@@ -91,23 +104,10 @@ def _checked(
     contents = {
         manifests.PLAN: plan_file.encode(plan),
         manifests.WEIGHTS: weights,
-        manifests.REFERENCE: _stored_runs(runner, runs),
+        manifests.REFERENCE: stored_runs(runner, runs),
     }
     manifest = _manifest(model, plan, contents, parity, len(runs), name)
     return {**contents, manifests.MANIFEST: manifests.encode(manifest)}
-
-
-def _stored_runs(runner: Runner, feeds: Sequence[dict[str, np.ndarray]]) -> bytes:
-    runner.reset()
-    columns: dict[str, list[np.ndarray]] = {}
-    for feed in feeds:
-        results = runner.run(feed)
-        row = {f"inputs.{name}": array for name, array in feed.items()}
-        row |= {f"outputs.{name}": array for name, array in results.items()}
-        row |= {f"state.{name}": array for name, array in runner.state().items()}
-        for key, array in row.items():
-            columns.setdefault(key, []).append(array)
-    return safetensors.encode({key: np.stack(arrays) for key, arrays in columns.items()})
 
 
 def _manifest(
@@ -136,9 +136,7 @@ def _manifest(
         },
         parity=parity,
         reference_runs=runs,
-        files=manifests.files_of(contents),
-        engine_hash=manifests.engine_hash(
-            contents[manifests.PLAN], contents[manifests.WEIGHTS], inputs, outputs, state
-        ),
+        files=manifests.files_of("plan", contents),
+        engine_hash=manifests.engine_hash("plan", contents, inputs, outputs, state),
         metadata=model.metadata,
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from rtinfer.build.reference import Reference, disturb
 from rtinfer.build.vectors import Feed, Shapes, sequences
+from rtinfer.engines.ort import OrtRunner
 from rtinfer.engines.runner import Array, Runner
 from rtinfer.errors import CheckError
 from rtinfer.manifest import OutputParity, Parity
@@ -31,10 +32,16 @@ class _Worst:
     described: str = field(default="", repr=False)
 
 
-def measure(runner: Runner, reference: Reference, shapes: Shapes, state: dict[str, str]) -> Parity:
+def measure(
+    runner: Runner | OrtRunner,
+    reference: Reference,
+    shapes: Shapes,
+    state: dict[str, str],
+    measured: str = "the plan",
+) -> Parity:
     """Compares outputs and states over all sequences. CheckError beyond BOUND.
 
-    `shapes` are those of the inputs that a caller feeds.
+    `shapes` are those of the inputs that a caller feeds; `measured` is what runs, in an error.
     """
     others = [reference.disturbed(seed) for seed in range(_DISTURBED_RUNS)]
     worst: dict[str, _Worst] = {}
@@ -58,9 +65,9 @@ def measure(runner: Runner, reference: Reference, shapes: Shapes, state: dict[st
     for output, figures in worst.items():
         if figures.max_of_bound > 1.0:
             raise CheckError(
-                f"output {output!r} of the plan differs from {reference.label} in case "
-                f"{figures.case!r}: {figures.described}. The plan is not written; this is a flaw "
-                "of rtinfer, please report it with the model."
+                f"output {output!r} of {measured} differs from {reference.label} in case "
+                f"{figures.case!r}: {figures.described}. The engine is not written; this is a flaw "
+                "of one of the two, please report it with the model."
             )
     return Parity(
         reference.label,
@@ -74,7 +81,7 @@ def measure(runner: Runner, reference: Reference, shapes: Shapes, state: dict[st
     )
 
 
-def _run(runner: Runner, feeds: Sequence[Feed], state: dict[str, str]) -> list[Feed]:
+def _run(runner: Runner | OrtRunner, feeds: Sequence[Feed], state: dict[str, str]) -> list[Feed]:
     runner.reset()
     results = []
     for feed in feeds:

@@ -1,6 +1,6 @@
 """The source model under another implementation: ONNX Runtime, or ONNX's reference evaluator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +10,32 @@ from onnx.reference import ReferenceEvaluator
 from rtinfer.build.select import needed_names, needed_nodes
 from rtinfer.build.source import Model, first_line
 from rtinfer.build.vectors import Feed, Shapes
+from rtinfer.engines.ort import session_options
 from rtinfer.errors import CheckError
 
 # Relative size of a disturbance: two units in the last place of a float32.
 DISTURBANCE = 2.0**-22
+_EVALUATOR_BYTES = 2**24  # the reference evaluator is Python: larger models would take minutes
+Opener = Callable[[Any], tuple[str, Any]]
 
 
 class Reference:
     """Runs the nodes that `outputs` need, with the shapes of the plan."""
 
     def __init__(
-        self, model: Model, shapes: Shapes, outputs: Sequence[str], state: Mapping[str, str]
+        self,
+        model: Model,
+        shapes: Shapes,
+        outputs: Sequence[str],
+        state: Mapping[str, str],
+        open_session: "Opener | None" = None,
     ) -> None:
         self._outputs = list(outputs)
         self._state = dict(state)
         self._state_shapes = {name: shapes[name] for name in state}
-        self._proto = _needed_part(model, shapes, self._outputs)
-        self.label, self._run = _session(self._proto)
+        self._proto = needed_part(model, shapes, self._outputs)
+        self._open = open_session or _session
+        self.label, self._run = self._open(self._proto)
 
     def run(self, feeds: Sequence[Feed]) -> list[Feed]:
         """All outputs, those that carry a state included, for a sequence that starts at zeros."""
@@ -62,7 +71,7 @@ class Reference:
                 if values.size > 1:
                     moved = onnx.numpy_helper.from_array(disturb(values, random), tensor.name)
                     tensor.CopyFrom(moved)
-        other.label, other._run = _session(other._proto)
+        other.label, other._run = self._open(other._proto)
         return other
 
 
@@ -72,7 +81,8 @@ def disturb(values: Any, random: np.random.Generator) -> Any:
     return np.asarray(values * (1.0 + DISTURBANCE * signs), np.float32)
 
 
-def _needed_part(model: Model, shapes: Shapes, outputs: Sequence[str]) -> Any:
+def needed_part(model: Model, shapes: Shapes, outputs: Sequence[str]) -> Any:
+    """A model of the nodes that `outputs` need, its inputs of exactly these shapes."""
     names = needed_names(model, outputs)
     graph = model.proto.graph
     known = {value.name: value for value in graph.output}
@@ -103,6 +113,32 @@ def _named(node: Any, index: int) -> Any:
     for position, name in enumerate(node.output):
         named.output[position] = name or f"unused/{index}/{position}"
     return named
+
+
+def independent_session(proto: Any) -> tuple[str, Any]:
+    """What to compare ONNX Runtime with: ONNX's reference evaluator, where it can run the model.
+
+    Else ONNX Runtime without any of its optimisations, which the label says.
+    """
+    if sum(tensor.ByteSize() for tensor in proto.graph.initializer) <= _EVALUATOR_BYTES:
+        try:
+            label, run = _evaluator(proto)
+            run(None, {value.name: _zeros(value) for value in proto.graph.input})
+            return label, run
+        except Exception:  # it knows fewer operators, and has errors of its own
+            pass
+    import onnxruntime
+
+    options = session_options()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return f"onnxruntime {onnxruntime.__version__} without its optimisations", session.run
+
+
+def _zeros(value: Any) -> Any:
+    return np.zeros([axis.dim_value for axis in value.type.tensor_type.shape.dim], np.float32)
 
 
 def _session(proto: Any) -> tuple[str, Any]:

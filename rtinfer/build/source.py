@@ -9,6 +9,7 @@ import onnx
 from onnx import checker, external_data_helper, inliner
 
 from rtinfer.errors import CheckError, UsageError
+from rtinfer.errors import first_line as first_line
 
 MAX_MODEL_BYTES = 2**31 - 1  # the limit of a protobuf message
 OPSETS = range(9, 24)
@@ -152,12 +153,6 @@ def _check(path: Path, proto: Any) -> None:
         # An operator that ONNX does not know is named later, with all others that have no lowering.
         if "No Op registered" not in reason:
             _not_onnx(path, reason)
-
-
-def first_line(error: Exception) -> str:
-    """What an error of another library says, short enough for our own sentence."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip().rstrip(".")[:200] if lines else type(error).__name__
 
 
 def _not_onnx(path: Path, reason: str) -> NoReturn:

@@ -14,7 +14,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "build",
         help="turn an ONNX policy into a verified engine",
         description="Lowers an ONNX model to a static plan, compares it with ONNX Runtime (or "
-        "ONNX's reference evaluator where that is not installed) and writes an engine artifact.",
+        "ONNX's reference evaluator where that is not installed) and writes an engine artifact. "
+        "--backend ort keeps the model for ONNX Runtime, in a worker process.",
         epilog="example: rtinfer build policy.onnx -o policy.engine --dim frames=5",
     )
     parser.add_argument("model", help="the ONNX file, opset 9 to 23")
@@ -40,6 +41,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="IN=OUT",
         help="output OUT becomes input IN of the next run; found by itself at LSTM and GRU",
     )
+    parser.add_argument(
+        "--backend",
+        choices=["plan", "ort"],
+        default="plan",
+        help="what runs it: a static plan in the loop's own thread, or ONNX Runtime in a worker",
+    )
     parser.add_argument("--name", metavar="NAME", help="the engine's name (default: the file's)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
@@ -58,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=arguments.output or None,
         name=arguments.name,
         state=_pairs("--state", arguments.state),
+        backend=arguments.backend,
     )
     found = describe(engine, arguments.out)
     if arguments.json:

@@ -44,10 +44,12 @@ def describe(engine: Engine, path: str) -> dict[str, Any]:
 
     from rtinfer.engines.cost import cost_of
 
+    found: dict[str, Any] = {"path": str(path), **msgspec.to_builtins(engine.manifest)}
+    if engine.manifest.backend == "ort":
+        return found
     plan, cost = engine.plan_file, cost_of(engine.plan_file)
     return {
-        "path": str(path),
-        **msgspec.to_builtins(engine.manifest),
+        **found,
         "isa": engine.plan.isa,
         "numerics": plan.numerics,
         "weights_bytes": plan.weights_bytes,
@@ -74,7 +76,30 @@ def text(found: dict[str, Any], brief: bool = False) -> str:
         ("state", f"{s['input']} <- {s['output']} {list(s['shape'])} {s['dtype']}")
         for s in found["state"]
     ]
-    rows += [
+    rows += _plan_rows(found) if found["backend"] == "plan" else _ort_rows(found)
+    rows.append(
+        ("parity", f"{parity['reference']}, {parity['cases']} cases, {parity['runs']} runs")
+    )
+    rows += [("", _parity(output)) for output in parity["outputs"]]
+    how = "bit for bit" if found["backend"] == "plan" else "close to the build's"
+    rows.append(("stored runs", f"{found['reference_runs']}, repeated {how}"))
+    if brief:
+        return _aligned(rows)
+    rows += [(f"op {i}", _op_line(op)) for i, op in enumerate(found.get("ops", ()))]
+    rows += [("file", f"{digest}  {name}") for name, digest in found["files"].items()]
+    rows.append(("model hash", found["source"]["sha256"]))
+    rows += [("version", f"{name} {version}") for name, version in found["versions"].items()]
+    rows += [("metadata", f"{key} = {_short(v)}") for key, v in found["metadata"].items()]
+    return _aligned(rows)
+
+
+def _ort_rows(found: dict[str, Any]) -> list[Row]:
+    built = found["versions"]["onnxruntime"]
+    return [("runs on", f'ONNX Runtime in a worker (mode = "sync"), built with {built}')]
+
+
+def _plan_rows(found: dict[str, Any]) -> list[Row]:
+    return [
         ("memory", f"{found['weights_bytes']:,} B weights + {found['arena_bytes']:,} B arena"),
         (
             "one run",
@@ -83,18 +108,7 @@ def text(found: dict[str, Any], brief: bool = False) -> str:
         ),
         ("ops", _counts(op["op"] for op in found["ops"])),
         ("runs on", f"{found['isa']}, numerics {found['numerics']}"),
-        ("parity", f"{parity['reference']}, {parity['cases']} cases, {parity['runs']} runs"),
     ]
-    rows += [("", _parity(output)) for output in parity["outputs"]]
-    rows.append(("stored runs", f"{found['reference_runs']}, repeated bit for bit"))
-    if brief:
-        return _aligned(rows)
-    rows += [(f"op {i}", _op_line(op)) for i, op in enumerate(found["ops"])]
-    rows += [("file", f"{digest}  {name}") for name, digest in found["files"].items()]
-    rows.append(("model hash", found["source"]["sha256"]))
-    rows += [("version", f"{name} {version}") for name, version in found["versions"].items()]
-    rows += [("metadata", f"{key} = {_short(v)}") for key, v in found["metadata"].items()]
-    return _aligned(rows)
 
 
 def _op(op: PlanOp) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Reading an engine artifact from disk: every file, hash, shape and version is checked here."""
+"""Reading an engine artifact from disk: every file, hash, shape and version is checked here.
+
+An artifact of the backend `ort` is only read and hashed: what its model is, ONNX Runtime says.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +11,16 @@ from rtinfer import safetensors
 from rtinfer.engines import plan_file
 from rtinfer.engines.plan_file import Place, PlanFile
 from rtinfer.errors import CheckError, UsageError
-from rtinfer.manifest import HASHED_FILES, MANIFEST, PLAN, REFERENCE, WEIGHTS, Manifest, TensorSpec
+from rtinfer.manifest import (
+    FILES,
+    MANIFEST,
+    MODEL,
+    PLAN,
+    REFERENCE,
+    WEIGHTS,
+    Manifest,
+    TensorSpec,
+)
 from rtinfer.safetensors import TensorFile
 
 _AGAIN = "copy the artifact again, or rebuild it with `rtinfer build`"
@@ -16,7 +28,7 @@ _AGAIN = "copy the artifact again, or rebuild it with `rtinfer build`"
 
 @dataclass(frozen=True)
 class Artifact:
-    """A checked artifact: `weights` is the read-only head of the plan's block."""
+    """A checked artifact of the backend `plan`: `weights` is the head of the plan's block."""
 
     path: Path
     manifest: Manifest
@@ -25,7 +37,28 @@ class Artifact:
     reference: TensorFile
 
 
+@dataclass(frozen=True)
+class OrtArtifact:
+    """A checked artifact of the backend `ort`; `model` is an ONNX file."""
+
+    path: Path
+    manifest: Manifest
+    model: bytes
+    reference: TensorFile
+
+
 def read(path: Path) -> Artifact:
+    """An artifact that runs as a plan. CheckError for another backend's, else as `read_any`."""
+    found = read_any(path)
+    if isinstance(found, OrtArtifact):
+        raise CheckError(
+            f"engine {path} runs in ONNX Runtime, expected a static plan: "
+            "build one with `rtinfer build --backend plan`."
+        )
+    return found
+
+
+def read_any(path: Path) -> Artifact | OrtArtifact:
     """Raises UsageError where there is no artifact at `path`, CheckError where it is not intact."""
     if not path.exists():
         raise UsageError(
@@ -37,13 +70,16 @@ def read(path: Path) -> Artifact:
             "build one with `rtinfer build policy.onnx -o policy.engine`."
         )
     manifest = manifests.decode(_content(path, MANIFEST), f"{path}/{MANIFEST}")
-    if set(manifest.files) != set(HASHED_FILES):
+    names = FILES[manifest.backend]
+    if set(manifest.files) != set(names):
         raise CheckError(
             f"{path}/{MANIFEST} lists the files {sorted(manifest.files)}, "
-            f"expected {sorted(HASHED_FILES)}: {_AGAIN}."
+            f"expected {sorted(names)}: {_AGAIN}."
         )
-    contents = {name: _intact(path, name, manifest) for name in HASHED_FILES}
+    contents = {name: _intact(path, name, manifest) for name in names}
     _check_engine_hash(path, manifest, contents)
+    if manifest.backend == "ort":
+        return OrtArtifact(path, manifest, contents[MODEL], _reference(path, manifest, contents))
     plan = plan_file.decode(contents[PLAN], f"{path}/{PLAN}")
     weights = safetensors.decode(contents[WEIGHTS], f"{path}/{WEIGHTS}")
     if len(weights.data) != plan.weights_bytes:
@@ -52,9 +88,7 @@ def read(path: Path) -> Artifact:
             f"{PLAN} expects {plan.weights_bytes}: {_AGAIN}."
         )
     _check_interface(path, manifest, plan)
-    reference = safetensors.decode(contents[REFERENCE], f"{path}/{REFERENCE}")
-    _check_reference(path, manifest, reference)
-    return Artifact(path, manifest, plan, weights, reference)
+    return Artifact(path, manifest, plan, weights, _reference(path, manifest, contents))
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -80,7 +114,7 @@ def _intact(path: Path, name: str, manifest: Manifest) -> bytes:
 
 def _check_engine_hash(path: Path, manifest: Manifest, contents: dict[str, bytes]) -> None:
     found = manifests.engine_hash(
-        contents[PLAN], contents[WEIGHTS], manifest.inputs, manifest.outputs, manifest.state
+        manifest.backend, contents, manifest.inputs, manifest.outputs, manifest.state
     )
     if found != manifest.engine_hash:
         raise CheckError(
@@ -117,7 +151,9 @@ def _check_interface(path: Path, manifest: Manifest, plan: PlanFile) -> None:
             raise CheckError(f"{path}/{PLAN} names {place.name!r} twice: {_AGAIN}.")
 
 
-def _check_reference(path: Path, manifest: Manifest, reference: TensorFile) -> None:
+def _reference(path: Path, manifest: Manifest, contents: dict[str, bytes]) -> TensorFile:
+    """The stored runs, which are those of the manifest's tensors."""
+    reference = safetensors.decode(contents[REFERENCE], f"{path}/{REFERENCE}")
     runs = manifest.reference_runs
     expected = {f"inputs.{t.name}": (runs, *t.shape) for t in manifest.inputs}
     expected |= {f"outputs.{t.name}": (runs, *t.shape) for t in manifest.outputs}
@@ -128,3 +164,4 @@ def _check_reference(path: Path, manifest: Manifest, reference: TensorFile) -> N
             f"{path}/{REFERENCE} does not hold {runs} runs of the tensors that {MANIFEST} names: "
             f"{_AGAIN}."
         )
+    return reference

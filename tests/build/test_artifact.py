@@ -123,10 +123,10 @@ def forge(artifact: Path, **changes: Any) -> None:
     table = json.loads((artifact / MANIFEST).read_bytes())
     table.update(changes)
     contents = {name: (artifact / name).read_bytes() for name in HASHED_FILES}
-    table["files"] = manifests.files_of(contents)
+    table["files"] = manifests.files_of("plan", contents)
     manifest = msgspec.convert(table | {"manifest_hash": ""}, manifests.Manifest)
     digest = manifests.engine_hash(
-        contents[PLAN], contents[WEIGHTS], manifest.inputs, manifest.outputs, manifest.state
+        "plan", contents, manifest.inputs, manifest.outputs, manifest.state
     )
     manifest = msgspec.structs.replace(manifest, engine_hash=digest)
     (artifact / MANIFEST).write_bytes(manifests.encode(manifest))
