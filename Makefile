@@ -47,7 +47,7 @@ $(VENV)/.with-%: pyproject.toml tools/extras.py | $(VENV)/.installed
 	@$(PIP) install -q -r $@.txt
 	@touch $@
 
-.PHONY: build demo test check bench native native-asan native-tsan format clean
+.PHONY: build demo test check bench native native-asan native-tsan native-aarch64 format clean
 build: $(VENV)/.installed ## virtual environment, extension, base install
 
 demo: $(VENV)/.with-sim ## the main job: a simulated robot served at 500 Hz, beside a naive loop
@@ -75,6 +75,16 @@ native-asan: $(VENV)/.tooled ## ... under AddressSanitizer and UndefinedBehavior
 native-tsan: $(VENV)/.tooled ## ... under ThreadSanitizer
 	@mkdir -p build
 	$(call native_tests,native-tsan,setarch -R)
+
+# Cross-compiled and run under qemu-user; Debian: g++-aarch64-linux-gnu, qemu-user.
+native-aarch64: $(VENV)/.tooled ## ... for 64-bit Arm, emulated
+	@mkdir -p build
+	@if command -v aarch64-linux-gnu-g++ qemu-aarch64 >/dev/null; then $(MAKE) -s .native-aarch64; else \
+	    echo "rtinfer: skipped, this machine lacks aarch64-linux-gnu-g++ or qemu-aarch64"; fi
+
+.PHONY: .native-aarch64
+.native-aarch64:
+	$(call native_tests,native-aarch64,)
 
 # --- checks -----------------------------------------------------------------
 check: $(VENV)/.with-test ## formats, lint, types, the stub, layering, documented examples
