@@ -79,7 +79,7 @@ native-tsan: $(VENV)/.tooled ## ... under ThreadSanitizer
 # Cross-compiled and run under qemu-user; Debian: g++-aarch64-linux-gnu, qemu-user.
 native-aarch64: $(VENV)/.tooled ## ... for 64-bit Arm, emulated
 	@mkdir -p build
-	@if command -v aarch64-linux-gnu-g++ qemu-aarch64 >/dev/null; then $(MAKE) -s .native-aarch64; else \
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then $(MAKE) -s .native-aarch64; else \
 	    echo "rtinfer: skipped, this machine lacks aarch64-linux-gnu-g++ or qemu-aarch64"; fi
 
 .PHONY: .native-aarch64
