@@ -281,6 +281,7 @@ class VirtualLoop:
         plan: Plan,
         t0_ns: int = 0,
         faults: Sequence[EngineFault] = ...,
+        fallback_plan: Plan | None = None,
     ) -> None: ...
     @property
     def now_ns(self) -> int: ...
@@ -288,9 +289,19 @@ class VirtualLoop:
     def tick(self) -> int:
         """The next tick to run."""
     def observe(
-        self, source: int, epoch: int, seq: int, stamp_ns: int, values: NDArray[np.float32]
+        self,
+        source: int,
+        epoch: int,
+        seq: int,
+        stamp_ns: int,
+        values: NDArray[np.float32],
+        received_ns: int | None = None,
     ) -> str:
-        """Offers an observation as ingress would: "" when taken, else the reason it was dropped."""
+        """Offers an observation as ingress would: "" when taken, else the reason it was dropped.
+
+        received_ns: when it arrived, now unless given; with trigger = "observation" that starts
+        the next step.
+        """
     def command(self, verb: str) -> str:
         """arm | stop | reset: "" or why it was refused."""
     def step(

@@ -25,7 +25,8 @@ ActionFrame::ActionFrame(const SinkSpec& sink, const ActionTable& table, size_t 
       engine_(at(sink, "engine", 32)) {
   for (size_t i = 0; i < source_count; ++i) {
     const std::string prefix = "source." + std::to_string(i);
-    sources_.push_back({at(sink, prefix + ".epoch", 8), at(sink, prefix + ".seq", 8),
+    if (!sink.offsets.contains(prefix + ".epoch")) continue;  // not read by this loop
+    sources_.push_back({i, at(sink, prefix + ".epoch", 8), at(sink, prefix + ".seq", 8),
                         at(sink, prefix + ".stamp_ns", 8)});
   }
   for (size_t g = 0; g < table.groups.size(); ++g) {
@@ -68,10 +69,11 @@ void ActionFrame::patch(const Action& action) noexcept {
   put(health_, action.health, 1);
   put(flags_, action.flags, 4);
   std::memcpy(payload_.data() + engine_, action.engine, sizeof(action.engine));
-  for (size_t i = 0; i < sources_.size(); ++i) {
-    put(sources_[i].epoch, action.sources[i].epoch, 8);
-    put(sources_[i].seq, action.sources[i].seq, 8);
-    put(sources_[i].stamp_ns, static_cast<uint64_t>(action.sources[i].stamp_ns), 8);
+  for (const Source& source : sources_) {
+    const SourceStamp& stamp = action.sources[source.index];
+    put(source.epoch, stamp.epoch, 8);
+    put(source.seq, stamp.seq, 8);
+    put(source.stamp_ns, static_cast<uint64_t>(stamp.stamp_ns), 8);
   }
   for (const Values& values : values_) {
     std::memcpy(payload_.data() + values.offset, action.values + values.first,

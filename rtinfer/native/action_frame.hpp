@@ -28,6 +28,7 @@ class ActionFrame {
     uint32_t size;
   };
   struct Source {
+    size_t index;  // in Action::sources
     size_t epoch, seq, stamp_ns;
   };
 

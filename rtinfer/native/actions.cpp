@@ -1,6 +1,7 @@
 // The action table, fixed at start from the configuration.
 #include "rtinfer/native/actions.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -8,6 +9,7 @@ namespace rtinfer::rt {
 namespace {
 
 constexpr float kUnlimited = std::numeric_limits<float>::infinity();
+constexpr float kLeastAccel = 1e-30f;  // of a change a tick, which is divided by it
 
 float at(const std::vector<double>& list, int64_t index, float otherwise, const std::string& what,
          const GroupSpec& spec) {
@@ -63,10 +65,11 @@ ActionTable ActionTable::create(const LoopSpec& spec) {
       table.kd[v] = at(group.kd, i, 0.0f, "kd", group);
       const float rate = at(group.rate, i, kUnlimited, "rate", group);
       const float accel = at(group.accel, i, kUnlimited, "accel", group);
-      table.limits[v] = {at(group.min, i, -kUnlimited, "min", group),
-                         at(group.max, i, kUnlimited, "max", group),
-                         static_cast<float>(double{rate} * table.period_s),
-                         static_cast<float>(double{accel} * table.period_s * table.period_s)};
+      table.limits[v] = {
+          at(group.min, i, -kUnlimited, "min", group), at(group.max, i, kUnlimited, "max", group),
+          static_cast<float>(double{rate} * table.period_s),
+          std::max(kLeastAccel,
+                   static_cast<float>(double{accel} * table.period_s * table.period_s))};
     }
     first += static_cast<uint32_t>(group.size);
   }

@@ -319,11 +319,14 @@ using FloatArray = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::devic
 class PyVirtualLoop {
  public:
   PyVirtualLoop(const rt::LoopSpec& loop, const std::vector<rt::SourceSpec>& sources,
-                graphs::Plan& plan, int64_t t0_ns, const std::vector<rt::EngineFault>& faults)
-      : sources_(sources), loop_(loop, sources, rt::inline_engine(plan), t0_ns, faults) {}
+                graphs::Plan& plan, int64_t t0_ns, const std::vector<rt::EngineFault>& faults,
+                std::optional<graphs::Plan*> fallback)
+      : sources_(sources),
+        loop_(loop, sources, rt::inline_engine(plan), t0_ns, faults,
+              fallback ? rt::inline_engine(**fallback) : rt::Engine{}) {}
 
   std::string observe(size_t source, uint64_t epoch, uint64_t seq, int64_t stamp_ns,
-                      const FloatArray& values) {
+                      const FloatArray& values, std::optional<int64_t> received_ns) {
     if (source >= sources_.size())
       throw std::invalid_argument("no source " + std::to_string(source));
     const auto expected = static_cast<size_t>(sources_[source].value_count());
@@ -332,7 +335,8 @@ class PyVirtualLoop {
                                   std::to_string(values.shape(0)) + " values, expected " +
                                   std::to_string(expected));
     }
-    const rt::Drop drop = loop_.observe(source, {epoch, seq, stamp_ns}, values.data());
+    const rt::Drop drop = loop_.observe(source, {epoch, seq, stamp_ns}, values.data(),
+                                        received_ns.value_or(loop_.now_ns()));
     return drop == rt::Drop::kNone ? "" : rt::kDropNames[static_cast<size_t>(drop)];
   }
 
@@ -643,15 +647,16 @@ void bind_service(nb::module_& m) {
       .def("status", &LoopState::status);
   nb::class_<PyVirtualLoop>(m, "VirtualLoop")
       .def(nb::init<const rt::LoopSpec&, const std::vector<rt::SourceSpec>&, graphs::Plan&, int64_t,
-                    const std::vector<rt::EngineFault>&>(),
+                    const std::vector<rt::EngineFault>&, std::optional<graphs::Plan*>>(),
            "loop"_a, "sources"_a, "plan"_a, "t0_ns"_a = 0,
-           "faults"_a = std::vector<rt::EngineFault>{}, nb::keep_alive<1, 4>())
+           "faults"_a = std::vector<rt::EngineFault>{}, "fallback_plan"_a = nb::none(),
+           nb::keep_alive<1, 4>(), nb::keep_alive<1, 7>())
       .def_prop_ro("now_ns", [](PyVirtualLoop& self) { return self.loop().now_ns(); })
       .def_prop_ro("tick", [](PyVirtualLoop& self) { return self.loop().next_tick(); })
       .def_prop_ro("engine_wall_ns",
                    [](PyVirtualLoop& self) { return self.loop().engine_wall_ns(); })
       .def("observe", &PyVirtualLoop::observe, "source"_a, "epoch"_a, "seq"_a, "stamp_ns"_a,
-           "values"_a)
+           "values"_a, "received_ns"_a = nb::none())
       .def(
           "command",
           [](PyVirtualLoop& self, const std::string& verb) { return self.loop().command(verb); },

@@ -41,11 +41,14 @@ RT_TICK uint32_t ramp_left(const ActionTable& table, const Action* last, bool bl
   return held || last->ramp_left == 0 ? last->ramp_left : last->ramp_left - 1;
 }
 
-// The longest step towards a target at `distance` from which braking by `accel` a tick still stops
-// there: s + (s - a) + (s - 2a) + ... = s^2 / 2a + s / 2 <= distance, solved for s.
-RT_TICK float braking_step(float distance, float accel) noexcept {
-  const float half = accel / 2;
-  return std::sqrt(half * half + 2 * accel * distance) - half;
+// The longest step a tick towards a target at `distance` from which braking by `accel` a tick still
+// stops there, when it is kept for n ticks: n s + (s - a) + ... + (s - k a) <= distance with k
+// whole steps of braking, so s = (distance + a k (k + 1) / 2) / (n + k), where k is the largest
+// number for which s = k a is still short enough.
+RT_TICK float braking_step(float distance, float accel, float ticks) noexcept {
+  const float odd = 2 * ticks - 1;
+  const float k = std::floor((std::sqrt(odd * odd + 8 * distance / accel) - odd) / 2);
+  return (distance + accel * k * (k + 1) / 2) / (ticks + k);
 }
 
 // Moves from `from` towards `wanted`, in limits of rate and acceleration. `step` is the last change
@@ -55,10 +58,10 @@ RT_TICK float limited_move(float from, float wanted, const Limits& limit, float 
   const float reach = limit.rate_per_tick * elapsed;
   float move = clamp(wanted - from, -reach, reach);
   if (finite(limit.accel_per_tick2)) {
-    const float brake = braking_step(std::fabs(wanted - from), limit.accel_per_tick2) * elapsed;
-    const float change = limit.accel_per_tick2 * elapsed;
+    const float accel = limit.accel_per_tick2;
+    const float brake = braking_step(std::fabs(wanted - from), accel, elapsed) * elapsed;
     move = clamp(move, -brake, brake);
-    move = clamp(move, (step - change) * elapsed, (step + change) * elapsed);
+    move = clamp(move, (step - accel * elapsed) * elapsed, (step + accel * elapsed) * elapsed);
   }
   step = move / elapsed;
   // Without a limit in the way the value is the wanted one to the last bit.

@@ -23,6 +23,7 @@ struct LoopSource {
   Mailbox mailbox;
   const CommitArea* upstream = nullptr;           // instead of the mailbox
   const ActionTable* upstream_actions = nullptr;  // what its values mean
+  uint64_t upstream_epoch = 1;                    // the service's, as its actions carry it
   uint32_t value_count = 0;
   int64_t max_age_ns = 0;
   bool required = false;  // a term or a measured pose reads it
@@ -119,7 +120,7 @@ class TickCore {
   TickPart part_{};
   Grid grid_;
   PhaseLock phase_;
-  int64_t due_ns_ = 0;  // when the tick was due by the grid
+  int64_t due_ns_ = 0;  // when the tick was due, or was started by its observation
   int64_t engine_start_ns_ = 0;
   uint64_t leading_seq_ = 0;
   uint32_t session_ = 0;
@@ -166,6 +167,7 @@ class WatchdogCore {
   const BoundEngine* fallback_;
   uint32_t fallback_session_ = 0;
   Grid grid_;
+  int64_t due_ns_ = 0;  // of the tick in hand; the grid may have moved on since it was due
   Reason fresh_ = Reason::kNoObservation;
   HealthState health_;
   Action action_{};

@@ -87,8 +87,10 @@ LoopPlan make_loop_plan(const LoopSpec& loop, const std::vector<SourceSpec>& sou
            " sources, expected 1 to " + std::to_string(kMaxSources));
   }
   LoopPlan plan;
-  plan.grid.period_ns = loop.period_ns;
   plan.trigger = static_cast<Trigger>(loop.trigger);
+  plan.grid.period_ns = plan.trigger == Trigger::kObservation
+                            ? observation_period_ns(loop.period_ns)
+                            : loop.period_ns;
   plan.phase_margin_ns = loop.phase_margin_ns;
   plan.deadline_ns = loop.deadline_ns;
   plan.health = {static_cast<uint32_t>(loop.degraded_after), static_cast<uint32_t>(loop.safe_after),
@@ -134,7 +136,7 @@ void init_loop_file(LoopFile& file, const LoopSpec& loop, const std::vector<Sour
   file.file_bytes = sizeof(LoopFile);
   file.t0_ns = plan.grid.base_ns;
   file.grid.write(plan.grid);
-  file.period_ns = plan.grid.period_ns;
+  file.period_ns = loop.period_ns;
   file.deadline_ns = plan.deadline_ns;
   file.value_count = plan.actions.count;
   file.source_count = static_cast<uint32_t>(sources.size());

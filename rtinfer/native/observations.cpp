@@ -25,11 +25,11 @@ RT_TICK Reason Observations::take(int64_t now) noexcept {
   oldest_stamp_ns_ = std::numeric_limits<int64_t>::max();
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
     const LoopSource& source = plan_.sources[i];
+    if (!source.required) continue;  // other loops read it
     if (receive(i)) {
       values_[i].swap(arriving_[i]);
       measured_.source[i] = values_[i].data();
     }
-    if (!source.required) continue;
     if (!seen(i)) {
       reason = Reason::kNoObservation;
       continue;
@@ -64,8 +64,8 @@ RT_TICK bool Observations::receive(size_t index) noexcept {
                 upstream_.channel(channel_of(group.kind)) + group.first,
                 group.size * sizeof(float));
   }
-  // The other loop lives in this process: its start is ours.
-  headers_[index] = {{1, upstream_.seq, upstream_.stamp_ns}, upstream_.stamp_ns};
+  headers_[index] = {{source.upstream_epoch, upstream_.seq, upstream_.stamp_ns},
+                     upstream_.stamp_ns};
   return true;
 }
 

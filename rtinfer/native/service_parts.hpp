@@ -43,7 +43,8 @@ struct ServiceLoop {
   LoopFile* file = nullptr;
   BoundEngine bound;
   std::optional<BoundEngine> fallback;
-  Notifier arrivals;  // of the leading source; only with trigger = "observation"
+  int64_t fallback_ns = 0;  // what a run of it takes, which the guard has to cover
+  Notifier arrivals;        // of the leading source; only with trigger = "observation"
   EngineSwitch engines;
   SwapNote swap;
   uint32_t arrivals_seen = 0;  // by the tick thread

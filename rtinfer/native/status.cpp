@@ -101,6 +101,13 @@ std::string loop_status(const ServiceLoop& parts) {
   loop.number("tick", file.watch_done.load(std::memory_order_relaxed));
   loop.number("period_ns", static_cast<uint64_t>(file.period_ns));
   loop.number("recoveries", file.recoveries_total.get());
+  if (file.phase_locked.load(std::memory_order_relaxed) != 0) {
+    const auto age = [](const std::atomic<int64_t>& mean) {  // partner: TickCore::note_age
+      return static_cast<uint64_t>(mean.load(std::memory_order_relaxed));
+    };
+    loop.flag("phase_locked", true).number("age_unlocked_ns", age(file.age_unlocked_ns));
+    loop.number("age_locked_ns", age(file.age_locked_ns));
+  }
   loop.raw("counters", counters.str()).raw("origins", origins.str());
   return loop.raw("misses", reasons.str()).str();
 }

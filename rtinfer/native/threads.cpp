@@ -18,13 +18,17 @@ void prepare_thread(const ServiceParts& parts, const char* name, int priority) n
   if (parts.fifo) set_fifo(priority);
 }
 
-// A running p99.9 of the watchdog's own wake-up and of what sending takes after it.
-RT_TICK int64_t guard_ns(const LoopSpec& spec, const RunningTail& wakeup,
+// A running p99.9 of the watchdog's own wake-up and of what sending takes after it, and the run of
+// the fallback engine if there is one.
+RT_TICK int64_t guard_ns(const ServiceLoop& loop, const RunningTail& wakeup,
                          int64_t send_tail) noexcept {
+  const LoopSpec& spec = *loop.spec;
   if (spec.guard_ns >= 0) return spec.guard_ns;
   const int64_t tail = wakeup.p999_ns();
-  if (tail == 0) return initial_guard_ns(spec);
-  return std::clamp<int64_t>(tail + send_tail, kLeastGuard_ns, spec.deadline_ns / 4);
+  const int64_t own =
+      tail == 0 ? initial_guard_ns(spec)
+                : std::clamp<int64_t>(tail + send_tail, kLeastGuard_ns, spec.deadline_ns / 4);
+  return std::min(own + loop.fallback_ns, spec.deadline_ns / 2);
 }
 
 // Sleeps until the tick is due, or with trigger = "observation" until one arrives.
@@ -35,10 +39,25 @@ RT_TICK void wait_for_tick(ServiceLoop& loop, const Grid& grid, uint64_t tick) n
     return;
   }
   // The first arrival after the last tick: one that came while it ran has been counted already.
-  const int64_t earliest = due - grid.period_ns / 2;
-  sleep_until_ns(std::min(earliest, due));
+  sleep_until_ns(earliest_start_ns(grid, due));
   loop.arrivals.wait(loop.arrivals_seen, due);
   loop.arrivals_seen = loop.arrivals.count();
+}
+
+// Sleeps until `offset` after the time of `tick`, and returns when that was. With trigger =
+// "observation" the tick may start before it is due, but never before now: looked at again `offset`
+// later, its time is known soon enough.
+RT_TICK int64_t sleep_until_watch(const ServiceParts& parts, const ServiceLoop& loop, Grid& grid,
+                                  uint64_t tick, int64_t offset) noexcept {
+  while (true) {
+    const int64_t target = grid.scheduled_ns(tick) + offset;
+    const bool settled = loop.plan.trigger != Trigger::kObservation || grid.base_tick >= tick;
+    const int64_t look = settled ? target : std::min(target, monotonic_ns() + offset);
+    sleep_until_ns(look);
+    const bool exits = parts.exit.load(std::memory_order_acquire);  // partner: Service::join
+    if (look == target || exits) return target;
+    loop.file->grid.read(grid);
+  }
 }
 
 }  // namespace
@@ -73,12 +92,11 @@ void watchdog_thread(ServiceParts& parts, ServiceLoop& loop) noexcept {
   while (!parts.exit.load(std::memory_order_acquire)) {  // partner: Service::join
     // partner: egress; a guard that is one send older does no harm.
     const int64_t send_tail = parts.send_tail_ns.load(std::memory_order_relaxed);
-    const int64_t guard = guard_ns(*loop.spec, wakeup, send_tail);
+    const int64_t guard = guard_ns(loop, wakeup, send_tail);
     const int64_t offset = loop.plan.deadline_ns - guard;
     loop.file->grid.read(grid);
     const uint64_t tick = std::max(handled + 1, grid.due(clock.now_ns() - offset));
-    const int64_t target = grid.scheduled_ns(tick) + offset;
-    sleep_until_ns(target);
+    const int64_t target = sleep_until_watch(parts, loop, grid, tick, offset);
     if (parts.exit.load(std::memory_order_acquire)) break;  // partner: Service::join
     wakeup.add(clock.now_ns() - target);
     if (core.act(tick, target, guard)) parts.committed.notify();

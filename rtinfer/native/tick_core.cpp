@@ -1,4 +1,5 @@
 // The tick: take the observations, stage, run, gate, commit, record.
+#include <algorithm>
 #include <cstring>
 
 #include "rtinfer/native/loop_core.hpp"
@@ -142,8 +143,11 @@ RT_TICK void TickCore::follow_trigger(int64_t woke_ns) noexcept {
   leading_seq_ = newest.stamp.seq;
   if (plan_.trigger == Trigger::kObservation) {
     // Early means that the observation started this tick: its arrival is when it was scheduled.
-    if (arrived && woke_ns < due_ns_) part_.scheduled_ns = newest.received_ns;
-    move_grid(after_start(grid_, part_.tick, part_.scheduled_ns));
+    if (arrived && woke_ns < due_ns_) {
+      due_ns_ = std::max(newest.received_ns, earliest_start_ns(grid_, due_ns_));
+      part_.scheduled_ns = due_ns_;
+    }
+    move_grid({part_.tick, due_ns_, grid_.period_ns});
     return;
   }
   if (!arrived) return;
@@ -178,6 +182,7 @@ RT_TICK bool TickCore::enter_session() noexcept {
   const bool new_session = session != session_ && (armed || armed_from == kNever);
   bool restarted = false;
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
+    if (!plan_.sources[i].required) continue;  // another loop's: the watchdog asks no more either
     if (observations_.header(i).stamp.epoch != epochs_[i]) restarted = true;
   }
   if (restarted && armed && !new_session) return false;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 namespace rtinfer::rt {
 namespace {
@@ -26,7 +27,8 @@ void VirtualLoop::FreeDeleter::operator()(void* memory) const noexcept {
 }
 
 VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
-                         Engine engine, int64_t t0_ns, const std::vector<EngineFault>& faults)
+                         Engine engine, int64_t t0_ns, const std::vector<EngineFault>& faults,
+                         Engine fallback)
     : faults_(engine, loop, 0, faults, FaultEngine::Sleep::kVirtual),
       engine_(faults_.engine()),
       bound_(bind_engine(loop, sources, timed(engine))),
@@ -44,13 +46,16 @@ VirtualLoop::VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& so
   }
   init_loop_file(*file_, loop, sources, plan_);
   tick_ = std::make_unique<TickCore>(plan_, *file_, bound_, clock_);
-  watchdog_ = std::make_unique<WatchdogCore>(plan_, *file_, clock_);
+  if (fallback.run != nullptr) fallback_ = bind_fallback(loop, sources, fallback);
+  watchdog_ =
+      std::make_unique<WatchdogCore>(plan_, *file_, clock_, fallback_ ? &*fallback_ : nullptr);
 }
 
-Drop VirtualLoop::observe(size_t source, const SourceStamp& stamp, const float* values) noexcept {
+Drop VirtualLoop::observe(size_t source, const SourceStamp& stamp, const float* values,
+                          int64_t received_ns) noexcept {
   SourceFile& file = *source_files_[source];
   file.received.add();
-  const int64_t now = clock_.now_ns();
+  const int64_t now = received_ns;
   Drop drop = Drop::kNone;
   if (stamp.stamp_ns > now + kFutureTolerance_ns) drop = Drop::kFuture;
   if (stamp.stamp_ns < now - source_specs_[source].max_age_ns) drop = Drop::kStale;
@@ -71,6 +76,7 @@ Drop VirtualLoop::observe(size_t source, const SourceStamp& stamp, const float* 
   if (order.gap) file.gaps.add();
   if (order.restarted) file.restarts.add();
   plan_.sources[source].mailbox.write({stamp, now}, values);
+  if (source == leading_source(plan_)) arrival_ns_ = std::min(arrival_ns_, now);
   return Drop::kNone;
 }
 
@@ -128,9 +134,16 @@ void VirtualLoop::run_tick_thread(uint64_t tick, int64_t at_ns, int64_t engine_n
   tick_done_ = tick;
 }
 
+// When the tick starts that is due at `due_ns`: with trigger = "observation" at the arrival.
+int64_t VirtualLoop::take_start(int64_t due_ns) noexcept {
+  const int64_t arrival = std::exchange(arrival_ns_, kNoArrival);
+  if (plan_.trigger != Trigger::kObservation) return due_ns;
+  return std::clamp(arrival, earliest_start_ns(tick_->grid(), due_ns), due_ns);
+}
+
 bool VirtualLoop::step(const Step& step) noexcept {
   const uint64_t tick = next_++;
-  const int64_t begin = tick_->grid().scheduled_ns(tick);
+  const int64_t begin = take_start(tick_->grid().scheduled_ns(tick));
   const int64_t end = begin + plan_.grid.period_ns;
   const int64_t target = begin + plan_.deadline_ns - guard_ns_;
   const int64_t watch = target + step.watchdog_wakeup_ns;

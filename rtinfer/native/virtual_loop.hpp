@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,10 +26,17 @@ class VirtualLoop {
 
   // Throws std::invalid_argument.
   // `faults`: what the engine does wrong on purpose; their delays are virtual too.
+  // `fallback`: as the watchdog asks it, in no virtual time; without `run` there is none.
   VirtualLoop(const LoopSpec& loop, const std::vector<SourceSpec>& sources, Engine engine,
-              int64_t t0_ns, const std::vector<EngineFault>& faults = {});
+              int64_t t0_ns, const std::vector<EngineFault>& faults = {}, Engine fallback = {});
 
-  Drop observe(size_t source, const SourceStamp& stamp, const float* values) noexcept;
+  // Any source, another loop's action included. With trigger = "observation" one of the leading
+  // source starts the next step at `received_ns`, which may be to come.
+  Drop observe(size_t source, const SourceStamp& stamp, const float* values) noexcept {
+    return observe(source, stamp, values, clock_.now_ns());
+  }
+  Drop observe(size_t source, const SourceStamp& stamp, const float* values,
+               int64_t received_ns) noexcept;
   std::string command(const std::string& verb);
   bool step(const Step& step) noexcept;
 
@@ -44,6 +52,9 @@ class VirtualLoop {
   Engine timed(Engine engine) noexcept;
   void run_tick_thread(uint64_t tick, int64_t at_ns, int64_t engine_ns) noexcept;
   void finish_pending() noexcept;
+  int64_t take_start(int64_t due_ns) noexcept;
+
+  static constexpr int64_t kNoArrival = INT64_MAX;
 
   struct FreeDeleter {
     void operator()(void* memory) const noexcept;
@@ -54,6 +65,7 @@ class VirtualLoop {
   Engine engine_;      // as given, with its faults
   BoundEngine bound_;  // what the core runs: the same, measured
   LoopPlan plan_;
+  std::optional<BoundEngine> fallback_;
   std::unique_ptr<LoopFile, FreeDeleter> file_;
   std::vector<std::unique_ptr<SourceFile, FreeDeleter>> source_files_;
   std::vector<SourceSpec> source_specs_;
@@ -66,6 +78,7 @@ class VirtualLoop {
   bool pending_ = false;    // an engine run that is not finished yet
   int64_t pending_end_ns_ = 0;
   int64_t engine_wall_ns_ = 0;
+  int64_t arrival_ns_ = kNoArrival;  // the first of the leading source since the last step
 };
 
 }  // namespace rtinfer::rt

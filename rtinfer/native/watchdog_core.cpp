@@ -20,6 +20,7 @@ WatchdogCore::WatchdogCore(const LoopPlan& plan, LoopFile& file, const Clock& cl
 
 RT_TICK bool WatchdogCore::act(uint64_t tick, int64_t target_ns, int64_t guard_ns) noexcept {
   const int64_t woke_ns = clock_.now_ns();
+  due_ns_ = target_ns + guard_ns - plan_.deadline_ns;
   file_.grid.read(grid_);  // a torn read leaves the last one: the grid moves by little
   fresh_ = observations_.take(woke_ns);
   settle_passed(tick);
@@ -32,6 +33,7 @@ RT_TICK bool WatchdogCore::act(uint64_t tick, int64_t target_ns, int64_t guard_n
   step(tick, settled, requests);
 
   WatchPart part = part_of(tick, settled);
+  part.scheduled_ns = due_ns_;
   part.wakeup_ns = woke_ns - target_ns;
   part.guard_ns = guard_ns;
   if (ours) part.commit_ns = action_.stamp_ns - action_.scheduled_ns;
@@ -78,7 +80,7 @@ RT_TICK bool WatchdogCore::commit_safe(uint64_t tick) noexcept {
   action_.seq = word != 0 ? last_.seq + 1 : 1;
   action_.session = health_.session;
   note_engine();
-  action_.scheduled_ns = grid_.scheduled_ns(tick);
+  action_.scheduled_ns = due_ns_;
   action_.health = static_cast<uint8_t>(health_.health);
   for (size_t i = 0; i < plan_.sources.size(); ++i) {
     action_.sources[i] = observations_.header(i).stamp;
