@@ -43,7 +43,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||
     stop "this machine lacks $what, and has no apt-get; install the equivalent of: ${packages[*]}"
   [ "$(id -u)" -eq 0 ] ||
-    stop "this machine lacks $what; run this and then make again: sudo apt-get install -y ${packages[*]}"
+    stop "this machine lacks $what; run this and then make again: sudo apt-get update && sudo apt-get install -y ${packages[*]}"
   echo "rtinfer: this machine lacks $what; installing with apt-get: ${packages[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq || echo "rtinfer: apt-get update failed; trying with the package lists at hand" >&2
