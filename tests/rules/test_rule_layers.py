@@ -24,12 +24,20 @@ PYTHON_LAYERS = {
     "service": 4,
     "loop": 5,
     "clients": 5,
-    "cli": 5,
+    "faults": 6,
+    "cli": 7,
 }
 CPP_LAYERS = {"kernels": 0, "graphs": 1, "rtinfer/native": 2, "bindings": 3}
 EXTENSION = {"nanobind", "Python.h"}
 # What is public: the facade, and these modules (their __all__ where they have one).
-PUBLIC_MODULES = {"rtinfer", "rtinfer.errors", "rtinfer.figures", "rtinfer.logs", "rtinfer.records"}
+PUBLIC_MODULES = {
+    "rtinfer",
+    "rtinfer.errors",
+    "rtinfer.faults",
+    "rtinfer.figures",
+    "rtinfer.logs",
+    "rtinfer.records",
+}
 PUBLIC_USERS = ("latency_lab", "ros_bridge", "examples")
 
 
