@@ -259,7 +259,8 @@ class LoopState:
         sent, unsent, send_errors, swaps, shadow_runs}, origins {name: n}, misses {reason: n},
         recoveries [{first_fault_tick, first_safe_tick, fault_end_tick, nominal_tick}], sources
         {name: {received, accepted, skipped, gaps, restarts, budget, dropped {reason: n}}};
-        phase_locked, age_unlocked_ns and age_locked_ns once a phase is locked."""
+        phase_locked, age_unlocked_ns and age_locked_ns once a phase is locked; worker, as
+        WorkerState.status, where one runs the engine: its lost states count as resets."""
 
 def tick_record_layout() -> list[tuple[str, str, int]]:
     """(field, numpy dtype, byte offset) of one tick record; rtinfer.records is checked against

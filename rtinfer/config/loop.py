@@ -17,12 +17,19 @@ MIN_RATE_HZ, MAX_RATE_HZ = 0.1, 10_000.0
 MAX_TICKS = 1_000_000
 
 
+class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The process of an engine with mode "sync". `max_mb`: memory at which it is restarted."""
+
+    max_mb: Literal["auto"] | float = "auto"
+
+
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which artifact runs, and where. A relative path counts from the configuration file."""
 
     path: str
     mode: Literal["inline", "sync", "async"] = "inline"
     fallback: str = ""
+    worker: WorkerConfig | None = None
 
 
 class WatchdogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,10 +109,17 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             )
 
     def _check_engine(self, place: Place) -> None:
-        if self.engine.mode != "inline":
-            raise place.refuse(
-                "mode", self.engine.mode, '"inline" (others are not in this version)'
-            )
+        if self.engine.mode == "async":
+            expected = '"inline" or "sync" ("async" is not in this version)'
+            raise place.refuse("mode", self.engine.mode, expected)
+        if self.engine.worker is not None:
+            max_mb = self.engine.worker.max_mb
+            if self.engine.mode != "sync":
+                expected = 'no such table, as only an engine with mode = "sync" has a worker'
+                raise place.refuse("worker", self.engine.worker, expected)
+            if not isinstance(max_mb, str) and not 1.0 <= max_mb <= 1e7:
+                expected = '"auto", or a number of megabytes from 1 to 10000000'
+                raise place.at("worker").refuse("max_mb", max_mb, expected)
         if self.engine.fallback:
             raise place.refuse("fallback", self.engine.fallback, "no fallback in this version")
         if not self.engine.path or "\0" in self.engine.path:

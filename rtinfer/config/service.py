@@ -95,6 +95,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def _check_addresses(self, place: Place) -> None:
         taken = [f"ipc://{{runtime}}/{name}" for name in RESERVED]
         taken += [f"ipc://{{runtime}}/{loop.name}.loop" for loop in self.loop]
+        taken += [f"ipc://{{runtime}}/{loop.name}.worker" for loop in self.loop]
         taken += [f"ipc://{{runtime}}/{source.name}.source" for source in self.source]
         addresses = [(place.at("source", i), entry.address) for i, entry in enumerate(self.source)]
         addresses += [(place.at("sink", i), entry.address) for i, entry in enumerate(self.sink)]

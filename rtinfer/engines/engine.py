@@ -35,7 +35,11 @@ def load(path: str | os.PathLike[str]) -> "Engine":
     Raises UsageError where `path` is no artifact, CheckError where it is not intact or where this
     machine computes something else than the build did.
     """
-    artifact = artifacts.read_any(Path(path))
+    return verified(artifacts.read_any(Path(path)))
+
+
+def verified(artifact: Artifact | OrtArtifact) -> "Engine":
+    """The engine of an artifact that was read, after its stored runs."""
     engine = Engine(artifact)
     _repeat_stored_runs(engine, artifact)
     return engine

@@ -1,8 +1,5 @@
 """An engine as its loop sees it when a worker process runs it: names, shapes, places in a block."""
 
-from pathlib import Path
-
-from rtinfer.engines.artifact import Artifact, OrtArtifact
 from rtinfer.engines.engine import Engine, Tensor, names_of, tensor_of
 from rtinfer.engines.plan_file import count
 from rtinfer.engines.runner import Array
@@ -19,9 +16,8 @@ class Hosted:
     the manifest's order. `inputs`, `outputs` and `state` are those of the engine.
     """
 
-    def __init__(self, artifact: Artifact | OrtArtifact) -> None:
-        self.path: Path = artifact.path
-        self.manifest: Manifest = artifact.manifest
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
         self.inputs = {t.name: tensor_of(t.shape) for t in self.manifest.inputs}
         self.outputs = {t.name: tensor_of(t.shape) for t in self.manifest.outputs}
         self.state = {s.input: tensor_of(s.shape) for s in self.manifest.state}

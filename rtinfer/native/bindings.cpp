@@ -7,8 +7,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 #include "graphs/plan.hpp"
@@ -260,6 +262,7 @@ class WorkerState {
     }
   }
   nb::dict status() const { return worker_status(*file_); }
+  uint64_t state_losses() const { return file_->state_losses.get(); }
 
  private:
   rt::SharedFile mapping_;
@@ -285,6 +288,8 @@ class LoopState {
       sources_.push_back(rt::SharedFile::open_read_only(directory + names_.back() + ".source",
                                                         sizeof(rt::SourceFile)));
     }
+    const std::string worker = path.substr(0, path.rfind('.')) + ".worker";
+    if (access(worker.c_str(), F_OK) == 0) worker_.emplace(worker);
   }
 
   nb::object drain() {
@@ -301,12 +306,18 @@ class LoopState {
       sources[names_[i].c_str()] = source_status(*static_cast<rt::SourceFile*>(sources_[i].data()));
     }
     status["sources"] = sources;
+    if (worker_) {
+      status["worker"] = worker_->status();
+      // Recurrent state that went with a worker is a reset that the tick did not ask for.
+      status["counters"]["resets"] = file_->resets.get() + worker_->state_losses();
+    }
     return status;
   }
 
  private:
   rt::SharedFile mapping_;
   const rt::LoopFile* file_;
+  std::optional<WorkerState> worker_;  // where the engine runs in one
   std::vector<std::string> names_;
   std::vector<rt::SharedFile> sources_;
   rt::RecordDrain drain_;

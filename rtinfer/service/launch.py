@@ -9,8 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from rtinfer import _native
+from rtinfer.config.loop import LoopConfig
+from rtinfer.config.refusal import Place
 from rtinfer.config.service import Config
-from rtinfer.engines import Engine, load
+from rtinfer.engines.artifact import OrtArtifact, read_any
+from rtinfer.engines.engine import verified
+from rtinfer.engines.hosted import Hosted, Served
 from rtinfer.errors import RtinferError
 from rtinfer.host import boot_id
 from rtinfer.service import runtime_dir as runtime
@@ -53,10 +57,12 @@ def read(directory: Path) -> Launch:
 
 def service_spec(
     launch: Launch, directory: Path, libzmq: str
-) -> tuple[_native.ServiceSpec, list[Engine]]:
+) -> tuple[_native.ServiceSpec, list[Served]]:
     """Loads and verifies the engines, and puts everything into the core's terms."""
     config = launch.config
-    engines = [load(loop.engine.path) for loop in config.loop]
+    engines = [
+        open_engine(loop, Place(config.file).at("loop", i)) for i, loop in enumerate(config.loop)
+    ]
     spec = _native.ServiceSpec()
     spec.name = config.name
     spec.runtime_dir = str(directory)
@@ -71,6 +77,21 @@ def service_spec(
     spec.egress_spin_ns = launch.egress_spin_ns
     spec.keep_without_supervisor = config.supervisor.on_loss == "keep"
     return spec, engines
+
+
+def open_engine(loop: LoopConfig, place: Place) -> Served:
+    """The loop's engine, loaded and verified; for one that a worker runs, its files alone."""
+    artifact = read_any(Path(loop.engine.path))
+    if loop.engine.mode == "sync":
+        return Hosted(artifact.manifest)
+    if isinstance(artifact, OrtArtifact):
+        raise place.at("engine").refuse(
+            "mode",
+            loop.engine.mode,
+            f'"sync", as {loop.engine.path} runs in ONNX Runtime, which needs a worker process '
+            "(`rtinfer build --backend plan` makes an engine that runs inline)",
+        )
+    return verified(artifact)
 
 
 def find_libzmq() -> str:

@@ -46,15 +46,24 @@ def main(arguments: list[str]) -> int:
 
 def _serve(directory: Path, ready_fd: int, supervisor_fd: int) -> str:
     from rtinfer import _native
+    from rtinfer.engines.hosted import Hosted
     from rtinfer.service import launch
+    from rtinfer.service.worker_process import READY_S, tick_side
 
     start = launch.read(directory)
     spec, engines = launch.service_spec(start, directory, launch.find_libzmq())
     spec.ready_fd, spec.supervisor_fd = ready_fd, supervisor_fd
+    served = [
+        tick_side(directory, loop.name, engine) if isinstance(engine, Hosted) else engine.plan
+        for loop, engine in zip(start.config.loop, engines, strict=True)
+    ]
+    for loop, one in zip(start.config.loop, served, strict=True):
+        if isinstance(one, _native.WorkerEngine) and not one.wait_ready(round(READY_S * 1e9)):
+            return f"loop {loop.name!r}: its worker was not ready within {READY_S:g} s"
     gc.collect()
     gc.freeze()
     gc.disable()
-    return _native.serve(spec, [engine.plan for engine in engines])
+    return _native.serve(spec, served)
 
 
 if __name__ == "__main__":

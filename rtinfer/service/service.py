@@ -19,8 +19,10 @@ from rtinfer.errors import RtinferError, UsageError
 from rtinfer.service import control, launch, summary
 from rtinfer.service import runtime_dir as runtime
 from rtinfer.service.launch import EngineTicks, Launch
-from rtinfer.service.supervisor import LoopProcess
+from rtinfer.service.supervisor import START_TIMEOUT_S, LoopProcess
 from rtinfer.service.tally import Tally
+from rtinfer.service.worker_process import READY_S
+from rtinfer.service.workers import Workers
 
 STOP_TIMEOUT_S = 10.0
 
@@ -43,11 +45,14 @@ class Service:
         *,
         engine_faults: Sequence[EngineTicks | tuple[int, int, int]] = (),
         egress_spin_ns: int = 0,
+        _worker_wrap: str = "",
     ) -> None:
         config.check()
         self.config = config
         self._faults = tuple(EngineTicks(*fault) for fault in engine_faults)
         self._egress_spin_ns = egress_spin_ns
+        self._worker_wrap = _worker_wrap  # for tests: module:function around an engine in a worker
+        self._workers: Workers | None = None
         self._lock_fd = -1
         self._process: LoopProcess | None = None
         self._states: dict[str, _native.LoopState] = {}
@@ -73,7 +78,10 @@ class Service:
             self._process = LoopProcess(self._directory, self._lock_fd)
             running = runtime.Running(supervisor_pid=os.getpid(), loop_pid=self._process.pid)
             runtime.note_running(self._directory, running)
-            self._process.wait_ready()
+            pid = self._process.pid
+            self._workers = Workers(self.config, self._directory, pid, self._worker_wrap)
+            self._process.wait_ready(self._workers.check_start, START_TIMEOUT_S + READY_S)
+            self._workers.watch()
             self._states = {
                 loop.name: _native.LoopState(str(self._directory / f"{loop.name}.loop"))
                 for loop in self.config.loop
@@ -135,7 +143,10 @@ class Service:
 
     def status(self, loop: str = "") -> dict[str, Any]:
         """Health, counters and recoveries of a loop, also after its process ended."""
-        return self._state(loop).status()
+        status = self._state(loop).status()
+        if "worker" in status and self._workers is not None:
+            status["worker"] |= self._workers.describe(self._loop_name(loop))
+        return status
 
     def drain(self, loop: str = "") -> NDArray[Any]:
         """Tick records complete since the last call, and counts them for `summary`.
@@ -183,7 +194,7 @@ class Service:
         for name in self._states:
             self.drain(name)
         end_s = self._ended_s or time.monotonic()
-        states = {name: (state.status(), state.dropped) for name, state in self._states.items()}
+        states = {name: (self.status(name), s.dropped) for name, s in self._states.items()}
         return summary.document(self.config, self._tallies, states, end_s - self._started_s)
 
     def live_line(self, loop: str = "") -> str:
@@ -204,6 +215,8 @@ class Service:
         self.close()
 
     def _release(self) -> None:
+        if self._workers is not None:
+            self._workers.stop()
         if self._process is not None:
             self._process.release()
         if not self._ended_s:

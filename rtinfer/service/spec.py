@@ -16,7 +16,7 @@ from rtinfer.config.observation import resolve
 from rtinfer.config.refusal import Place
 from rtinfer.config.service import Config
 from rtinfer.config.source import SourceConfig
-from rtinfer.engines import Engine
+from rtinfer.engines.hosted import Served
 
 MAX_ACTION_VALUES = 128  # of one loop, as the native core has room for
 MISS_CODES = ("hold_last", "hold_measured", "decelerate", "damp", "default_pose", "zero")
@@ -36,7 +36,7 @@ def source_specs(config: Config, runtime_dir: str) -> list[_native.SourceSpec]:
     return [_source_spec(source, runtime_dir) for source in config.source]
 
 
-def loop_spec(config: Config, index: int, engine: Engine) -> _native.LoopSpec:
+def loop_spec(config: Config, index: int, engine: Served) -> _native.LoopSpec:
     """One loop. Raises ConfigError where the configuration contradicts the engine."""
     loop, place = config.loop[index], Place(config.file).at("loop", index)
     spec = _native.LoopSpec()
@@ -66,7 +66,7 @@ def sink_specs(
     runtime_dir: str,
     epoch: int,
     boot_id: bytes,
-    engines: Sequence[Engine],
+    engines: Sequence[Served],
 ) -> list[_native.SinkSpec]:
     """The sinks, each with its encoded template."""
     names = [loop.name for loop in config.loop]
@@ -102,7 +102,7 @@ def channels(group: GroupConfig) -> tuple[str, ...]:
     return (group.kind, *gains)
 
 
-def group_slices(loop: LoopConfig, place: Place, engine: Engine) -> list[Slice]:
+def group_slices(loop: LoopConfig, place: Place, engine: Served) -> list[Slice]:
     """Which outputs each group is, in order; a group without lists takes what the others leave."""
     outputs = [_output(group, place.at("action", i), engine) for i, group in enumerate(loop.action)]
     sizes: list[int] = []
@@ -136,7 +136,7 @@ def _listed_size(group: GroupConfig) -> int | None:
     return next((len(values) for values in group.lists().values()), None)
 
 
-def _output(group: GroupConfig, place: Place, engine: Engine) -> str:
+def _output(group: GroupConfig, place: Place, engine: Served) -> str:
     names = ", ".join(engine.outputs)
     if group.output and group.output not in engine.outputs:
         raise place.refuse("output", group.output, f"an output of the engine, one of: {names}")
@@ -165,7 +165,7 @@ def _source_spec(source: SourceConfig, runtime_dir: str) -> _native.SourceSpec:
     return spec
 
 
-def _term_spec(config: Config, loop: LoopConfig, place: Place, engine: Engine) -> _native.TermSpec:
+def _term_spec(config: Config, loop: LoopConfig, place: Place, engine: Served) -> _native.TermSpec:
     names = ", ".join(engine.inputs)
     name = loop.observation.input
     if name and name not in engine.inputs:
@@ -204,7 +204,7 @@ def _measured_starts(
 
 
 def _group_spec(
-    group: GroupConfig, part: Slice, measured: tuple[int, int], engine: Engine
+    group: GroupConfig, part: Slice, measured: tuple[int, int], engine: Served
 ) -> _native.GroupSpec:
     spec = _native.GroupSpec()
     spec.name = group.group

@@ -10,6 +10,8 @@ from rtinfer.figures import duration, figure_table
 from rtinfer.service.tally import Tally
 from rtinfer.wire import HEALTH
 
+_WORKER_COUNTS = ("restarts", "asked", "answered", "late", "busy", "errors", "torn")
+
 
 def document(
     config: Config,
@@ -53,6 +55,7 @@ def _loop(rate_hz: float, tally: Tally, status: dict[str, Any], dropped: int) ->
         "health_changes": [{"tick": tick, "health": health} for tick, health in tally.changes],
         "recoveries": [_recovery(recovery, period_ms) for recovery in status["recoveries"]],
         "counters": status["counters"],
+        **({"worker": status["worker"]} if "worker" in status else {}),
     }
 
 
@@ -87,6 +90,10 @@ def _loop_lines(name: str, loop: Mapping[str, Any]) -> list[str]:
         f"  actions   {_counted(loop['actions'])}",
         f"  misses    {loop['misses']}" + _of(loop["misses_by_reason"]),
     ]
+    if "worker" in loop:
+        counts = {k: n for k, n in loop["worker"].items() if k in _WORKER_COUNTS}
+        lines.append(f"  worker    {_counted(counts)}")
+        lines += [f"            it {end}" for end in loop["worker"].get("last_ends", ())[-5:]]
     if loop["records_dropped"]:
         lines.append(
             f"  records   {loop['records_dropped']} were overwritten before they were read"

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rtinfer.errors import RtinferError, UsageError
 from rtinfer.service import runtime_dir as runtime
 
+CHECK_S = 0.05
 START_TIMEOUT_S = 30.0  # a large engine repeats its reference vectors first
 
 
@@ -55,17 +57,22 @@ class LoopProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_ready(self) -> None:
-        """Returns when the loop runs. Raises what the loop process said instead."""
+    def wait_ready(
+        self, check: Callable[[], None] = lambda: None, timeout_s: float = START_TIMEOUT_S
+    ) -> None:
+        """Returns when the loop runs. Raises what the loop process said instead.
+
+        `check` is called meanwhile, and may raise what makes waiting pointless.
+        """
         try:
-            line = self._first_line()
+            line = self._first_line(check, timeout_s)
         finally:
             os.close(self._ready_fd)
         if line == "ready":
             return
         if not line and self._process.poll() is None:
             self.kill()
-            raise RtinferError(f"the loop process was not ready within {START_TIMEOUT_S:g} s")
+            raise RtinferError(f"the loop process was not ready within {timeout_s:g} s")
         exit_code = self._process.wait()
         if not line.startswith("error: "):
             raise RtinferError(self.death())
@@ -113,12 +120,14 @@ class LoopProcess:
             os.close(self._alive_fd)
             self._alive_fd = -1
 
-    def _first_line(self) -> str:
-        data, end_s = b"", time.monotonic() + START_TIMEOUT_S
+    def _first_line(self, check: Callable[[], None], timeout_s: float) -> str:
+        data, end_s = b"", time.monotonic() + timeout_s
         while b"\n" not in data:
-            left_s = end_s - time.monotonic()
-            if left_s <= 0 or not select.select([self._ready_fd], [], [], left_s)[0]:
+            if time.monotonic() >= end_s:
                 break
+            if not select.select([self._ready_fd], [], [], CHECK_S)[0]:
+                check()
+                continue
             part = os.read(self._ready_fd, 65536)
             if not part:
                 break

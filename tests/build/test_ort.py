@@ -18,7 +18,6 @@ from rtinfer import manifest as manifests
 from rtinfer.build.builder import build
 from rtinfer.cli import main
 from rtinfer.engines import load
-from rtinfer.engines.artifact import read_any
 from rtinfer.engines.hosted import Hosted
 from rtinfer.engines.ort import session_options
 from rtinfer.errors import CheckError, RtinferError, UsageError
@@ -195,7 +194,7 @@ def test_places_in_a_workers_block_start_on_cache_lines(tmp_path: Path) -> None:
     nodes = [node("Add", ["a", "b"], ["y"]), node("Sub", ["a", "b"], ["z"])]
     shapes = {"a": [1, 5], "b": [1, 5]}
     built(model(nodes, shapes, {"y": [1, 5], "z": [1, 5]}), tmp_path)
-    hosted = Hosted(read_any(tmp_path / "model.engine"))
+    hosted = Hosted(load(tmp_path / "model.engine").manifest)
     assert (hosted.input_floats, hosted.output_floats) == (32, 32)
     assert [hosted.input_offset(name) for name in "ab"] == [0, 64]
     assert [hosted.output_offset(name) for name in "yz"] == [128, 192]
