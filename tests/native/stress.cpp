@@ -113,7 +113,10 @@ bool provide(Loop& loop, Committer& committer, Writer writer, uint64_t tick) {
   Action last{};
   Action action{};
   for (int attempt = 0; attempt < 2; ++attempt) {
+    const bool any = loop.file->commits.word.load() != 0;  // partner: Committer::commit
     const uint64_t word = read_committed(loop.file->commits, kCount, last);
+    // It takes three commits in each of four copies to keep a reader from the newest action.
+    CHECK(word != 0 || !any);
     if (word != 0) CHECK(whole(last));
     if (tick_of(word) >= tick) return false;
     action.tick = tick;
@@ -125,6 +128,19 @@ bool provide(Loop& loop, Committer& committer, Writer writer, uint64_t tick) {
     if (committer.commit(action, word)) return true;
   }
   return false;
+}
+
+bool is_figure(int64_t figure, uint64_t tick, int64_t factor) {
+  return figure == kAbsent || figure == factor * static_cast<int64_t>(tick);
+}
+
+// The part that the tick thread may be writing at this moment, as WatchdogCore::why_missing reads
+// it.
+void look_at_part(const LoopFile& file, uint64_t tick) {
+  TickPart part;
+  if (!file.records[tick % kRecords].tick.read(part)) return;
+  CHECK(is_figure(part.wakeup_ns, part.tick, 1));
+  CHECK(is_figure(part.engine_ns, part.tick, 2));
 }
 
 // Both threads want every tick; each writes its part of the record, with figures that follow from
@@ -151,6 +167,8 @@ void commit_ticks(Loop& loop, const Run& run, Writer writer) {
       file.records[tick % kRecords].tick.write(part);
       file.tick_done.store(tick, std::memory_order_release);  // partner: RecordDrain
     } else {
+      look_at_part(file, tick);
+      look_at_part(file, tick + 1);
       WatchPart part{};
       part.tick = tick;
       part.wakeup_ns = 3 * figure;
@@ -190,10 +208,6 @@ void egress(Loop& loop, const Run& run) {
     loop.committed.wait(count, asleep_ns + kHang_ns);
     CHECK(monotonic_ns() - asleep_ns < kHang_ns);
   }
-}
-
-bool is_figure(int64_t figure, uint64_t tick, int64_t factor) {
-  return figure == kAbsent || figure == factor * static_cast<int64_t>(tick);
 }
 
 void drain(Loop& loop, const Run& run) {
