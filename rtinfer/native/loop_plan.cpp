@@ -50,8 +50,8 @@ void check_timing(const LoopSpec& loop) {
   }
 }
 
-BoundEngine bind(const LoopSpec& loop, const std::vector<SourceSpec>& sources, Engine engine,
-                 const std::vector<TermSpec>& terms, const std::vector<int64_t>& outputs) {
+BoundEngine bind_terms(const LoopSpec& loop, const std::vector<SourceSpec>& sources, Engine engine,
+                       const std::vector<TermSpec>& terms, const std::vector<int64_t>& outputs) {
   BoundEngine bound;
   bound.engine = engine;
   for (const TermSpec& term : terms) {
@@ -118,14 +118,14 @@ BoundEngine bind_engine(const LoopSpec& loop, const std::vector<SourceSpec>& sou
                         Engine engine) {
   std::vector<int64_t> outputs;
   for (const GroupSpec& group : loop.groups) outputs.push_back(group.output_offset);
-  BoundEngine bound = bind(loop, sources, engine, loop.terms, outputs);
+  BoundEngine bound = bind_terms(loop, sources, engine, loop.terms, outputs);
   set_hash(bound, loop.engine_hash);
   return bound;
 }
 
 BoundEngine bind_fallback(const LoopSpec& loop, const std::vector<SourceSpec>& sources,
                           Engine engine) {
-  BoundEngine bound = bind(loop, sources, engine, loop.fallback_terms, loop.fallback_outputs);
+  BoundEngine bound = bind_terms(loop, sources, engine, loop.fallback_terms, loop.fallback_outputs);
   set_hash(bound, loop.fallback_hash);
   return bound;
 }
