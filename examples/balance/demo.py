@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Runs the demo; 0 when rtinfer kept the robot up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long rtinfer serves")
+    parser.add_argument("--seconds", type=_seconds, default=20.0, help="how long rtinfer serves")
     parser.add_argument(
         "--faults", type=Path, default=HERE / "faults.toml", help="the stalls (faults.toml)"
     )
@@ -78,6 +78,13 @@ def _run(options: argparse.Namespace, work: Path) -> int:
         results.append(runs.run_naive(setting, options.seconds, stalls=True))
     print_summary(results, faults)
     return 1 if any(r.name == runs.RTINFER and r.fell_at_s is not None for r in results) else 0
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value <= 86_400.0:
+        raise argparse.ArgumentTypeError(f"{text}: expected seconds above 0, at most 86400")
+    return value
 
 
 def _interrupt(*_: object) -> None:

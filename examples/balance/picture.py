@@ -66,7 +66,10 @@ def main() -> int:
         faults = load_faults(options.faults)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(Picture(round(ours[-1].time_s)).draw(ours, naive, faults))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"picture: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"picture: {error}", file=sys.stderr)
         return 2
     return 0
