@@ -26,14 +26,25 @@ class VirtualClock:
 
 
 # The columns of Played.ticks.
-PLAYED = ("committed", "seq", "scheduled_ns", "stamp_ns", "origin", "health", "reason", "flags")
+PLAYED = (
+    "committed",
+    "seq",
+    "scheduled_ns",
+    "stamp_ns",
+    "origin",
+    "health",
+    "reason",
+    "flags",
+    "session",
+)
 
 
 @dataclass(frozen=True)
 class Played:
     """What came of ticks played at once.
 
-    ticks: int64 [n, 8], the columns of PLAYED; health is that after the tick. Where no action was
+    ticks: int64 [n, 9], the columns of PLAYED; health is that after the tick, session the arming
+    that an action belongs to. Where no action was
     committed, the others are 0.
     sources: uint64 [n, sources, 3]: epoch, seq, stamp_ns of the observations an action was made of.
     values: float32 [n, action values], each group's own channel, group after group.

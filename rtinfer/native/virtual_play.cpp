@@ -18,6 +18,7 @@ PlayedTick played(const VirtualLoop& loop, bool committed, const Action& action)
   tick.origin = static_cast<int64_t>(action.origin);
   tick.reason = static_cast<int64_t>(action.reason);
   tick.flags = static_cast<int64_t>(action.flags);
+  tick.session = static_cast<int64_t>(action.session);
   return tick;
 }
 

@@ -30,8 +30,8 @@ struct PlayedTick {
   int64_t health = 0;  // after the tick
   int64_t reason = 0;
   int64_t flags = 0;
+  int64_t session = 0;  // the arming that it belongs to
 };
-inline constexpr size_t kPlayedFigures = sizeof(PlayedTick) / sizeof(int64_t);
 
 struct Played {
   std::vector<PlayedTick> ticks;
