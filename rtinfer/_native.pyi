@@ -323,9 +323,9 @@ class VirtualLoop:
 
         steps [ticks, 6]: wakeup_ns, engine_ns, tick_runs, watchdog_wakeup_ns, watchdog_runs, and
         how many arrivals have come when the tick begins. arrivals [n, 4]: source, epoch, seq,
-        stamp_ns; values [n, largest source]. Returns, of each tick: int64 [8] committed, seq,
-        scheduled_ns, stamp_ns, origin, health after it, reason, flags; uint64 [sources, 3] epoch,
-        seq, stamp_ns; float32 [action values], each group's own channel; and int64 drop codes,
+        stamp_ns; values [n, largest source]. Returns, of each tick: int64 [9] committed, seq,
+        scheduled_ns, stamp_ns, origin, health after it, reason, flags, session; uint64 [sources, 3]
+        epoch, seq, stamp_ns; float32 [action values], each group's own channel; and int64 drop codes,
         one for each arrival. Raises ValueError.
         """
     def action(self) -> dict[str, Any] | None:
