@@ -7,6 +7,7 @@ any, and the naive loop under the same stalls. Ctrl-C ends it at any time.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -81,10 +82,10 @@ def _run(options: argparse.Namespace, work: Path) -> int:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value <= 86_400.0:
-        raise argparse.ArgumentTypeError(f"{text}: expected seconds above 0, at most 86400")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0.0 < (value := float(text)) <= 86_400.0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: expected seconds above 0, at most 86400")
 
 
 def _interrupt(*_: object) -> None:
