@@ -78,10 +78,11 @@ def _serve(directory: Path, name: str, wrap: list[str]) -> None:
         )
     except RuntimeError as error:
         raise RtinferError(f"loop {name!r}: its worker cannot start: {error}") from None
-    host = host_of(engine, *hosted.views(port.inputs, port.outputs))
+    inputs, outputs = hosted.views(port.inputs, port.outputs)
+    host = host_of(engine, inputs, outputs)
     if wrap:
         module, _, function = wrap[0].partition(":")
-        host = getattr(importlib.import_module(module), function)(host)
+        host = getattr(importlib.import_module(module), function)(host, outputs)
     for _ in range(WARM_UP_RUNS):
         host.step()
     host.reset()

@@ -102,7 +102,7 @@ class Worker:
         self._reason = ""  # why the present one is being killed
         self._ends: list[str] = []
         self._backoff_s = FIRST_BACKOFF_S
-        self._next_start_s = 0.0
+        self.next_start_s = 0.0
         self._began(0.0)
 
     def start(self) -> None:
@@ -137,17 +137,17 @@ class Worker:
     def poll(self, now_s: float, passed_s: float) -> None:
         """One look. `passed_s`: how much of the time since the last one counts."""
         if self._process is None:
-            if now_s >= self._next_start_s:
+            if now_s >= self.next_start_s:
                 try:
                     self.start()
                 except RtinferError as refused:
-                    self._ended(now_s, str(refused))
+                    self.ended(now_s, str(refused))
             return
         code = self._process.poll()
         if code is not None:
             words = self._last_words() if code > 0 else ""
             self._process = None
-            self._ended(now_s, self._reason or _how(code) + (f": {words}" if words else ""))
+            self.ended(now_s, self._reason or _how(code) + (f": {words}" if words else ""))
         elif not self._reason:
             self._reason = self._fault(now_s, passed_s)
             if self._reason:
@@ -177,11 +177,12 @@ class Worker:
         self._silent_s = 0.0
         self._limit_mb = 0.0
 
-    def _ended(self, now_s: float, how: str) -> None:
+    def ended(self, now_s: float, how: str) -> None:
+        """Notes an end, and when to start again: `next_start_s`."""
         self._ends = [*self._ends, how][-KEPT_ENDS:]
         if self._ready and now_s - self._started_s >= HEALTHY_S:
             self._backoff_s = FIRST_BACKOFF_S
-        self._next_start_s = now_s + self._backoff_s
+        self.next_start_s = now_s + self._backoff_s
         self._backoff_s = min(2 * self._backoff_s, LAST_BACKOFF_S)
 
     def _fault(self, now_s: float, passed_s: float) -> str:
