@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+SOAK_S ?= 600  # seconds of each part of make soak
 DEMO_ARGS ?=  # e.g. --seconds 5, see examples/balance/demo.py --help
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,7 +48,7 @@ $(VENV)/.with-%: pyproject.toml tools/extras.py | $(VENV)/.installed
 	@$(PIP) install -q -r $@.txt
 	@touch $@
 
-.PHONY: build demo test check bench native native-asan native-tsan native-aarch64 format clean
+.PHONY: build demo test check bench native native-asan native-tsan native-aarch64 soak format clean
 build: $(VENV)/.installed ## virtual environment, extension, base install
 
 demo: $(VENV)/.with-sim ## the main job: a simulated robot served at 500 Hz, beside a naive loop
@@ -85,6 +86,15 @@ native-aarch64: $(VENV)/.tooled ## ... for 64-bit Arm, emulated
 .PHONY: .native-aarch64
 .native-aarch64:
 	$(call native_tests,native-aarch64,)
+
+# --- the long proof -----------------------------------------------------------
+soak: $(VENV)/.installed ## shared memory at full rate, then a service under stress-ng, SOAK_S=600 seconds each
+	@mkdir -p build
+	@for preset in native native-tsan; do \
+	    cmake --preset $$preset > build/$$preset.log || { cat build/$$preset.log; exit 1; }; \
+	    cmake --build --preset $$preset --target stress -- --quiet; done
+	@$(BIN)/python tools/soak.py --seconds $(SOAK_S) --stress build/native/tests/native/stress \
+	    --stress "setarch -R build/native-tsan/tests/native/stress"
 
 # --- checks -----------------------------------------------------------------
 check: $(VENV)/.with-test ## formats, lint, types, the stub, layering, documented examples
