@@ -111,8 +111,8 @@ def verdict(ledger: Ledger, loop: Mapping[str, Any], robot: Mapping[str, int]) -
         ),
         Finding(
             robot["doubled"] == 0,
-            f"none twice, none out of order: {robot['received']} of {counters['sent']} arrived, "
-            f"{robot['doubled']} doubled",
+            f"none twice, none out of order: {robot['doubled']} were; {robot['received']} of "
+            f"{counters['sent']} sent arrived, {counters['unsent']} were replaced unsent",
         ),
         Finding(
             ledger.outside == 0,
