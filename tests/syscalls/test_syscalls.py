@@ -109,10 +109,16 @@ def test_the_contract_names_the_calls_of_both_threads() -> None:
         assert {"clock_nanosleep", "futex"} == {name for name, _ in allowed(thread)}
 
 
+@pytest.mark.parametrize("mode", ["inline", "sync"])
 def test_tick_and_watchdog_make_the_system_calls_of_the_contract_only(
-    tracer: Path, call_names: dict[int, str], planted: Calls, config_file: Callable[..., Path]
+    mode: str,
+    tracer: Path,
+    call_names: dict[int, str],
+    planted: Calls,
+    config_file: Callable[..., Path],
 ) -> None:
-    command = [sys.executable, str(HERE / "traced_service.py"), str(config_file())]
+    config = config_file('path = "', f'mode = "{mode}", path = "')
+    command = [sys.executable, str(HERE / "traced_service.py"), str(config)]
     seen = trace(tracer, call_names, list(THREADS.values()), command)
     for thread, name in THREADS.items():
         # Where the machine's clock is none that the vDSO reads, the planted thread shows it too.

@@ -167,7 +167,7 @@ def test_a_worker_that_goes_on_after_a_pause_is_the_same_one(config: Config, rob
         robot.until_action(nominal)
         worker = service.status()["worker"]
     assert (worker["pid"], worker["restarts"]) == (pid, 0)
-    assert worker["asked"] == worker["answered"] + worker["late"]
+    assert 0 <= worker["asked"] - worker["answered"] - worker["late"] <= 1  # one may be under way
 
 
 def test_a_worker_that_spins_is_replaced(
