@@ -325,8 +325,8 @@ class VirtualLoop:
         how many arrivals have come when the tick begins. arrivals [n, 4]: source, epoch, seq,
         stamp_ns; values [n, largest source]. Returns, of each tick: int64 [9] committed, seq,
         scheduled_ns, stamp_ns, origin, health after it, reason, flags, session; uint64 [sources, 3]
-        epoch, seq, stamp_ns; float32 [action values], each group's own channel; and int64 drop codes,
-        one for each arrival. Raises ValueError.
+        epoch, seq, stamp_ns; float32 [action values], each group's own channel; and int64 drop
+        codes, one for each arrival. Raises ValueError.
         """
     def action(self) -> dict[str, Any] | None:
         """The newest committed action: tick, seq, scheduled_ns, stamp_ns, origin, health,

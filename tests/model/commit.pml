@@ -102,7 +102,7 @@ proctype writer(byte me) {
 
   do
   :: atomic {
-       // threads.cpp: sleep_until_ns(target);
+       // threads.cpp: const int64_t target = sleep_until_watch(parts, loop, grid, tick, offset);
        now > done;
        if
        :: now > TICKS -> break
