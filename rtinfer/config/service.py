@@ -44,6 +44,18 @@ class SupervisorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     on_loss: Literal["keep", "stop"] = "keep"
 
 
+class EgressConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """[egress]: how actions leave. `spin_us`: how long egress spins around the time at which the
+    next action is due, instead of sleeping; hides the hop between cores, costs as much of one."""
+
+    spin_us: float = 0
+
+    @property
+    def spin_ns(self) -> int:
+        """In nanoseconds."""
+        return round(self.spin_us * 1e3)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A service. `file`: where it was read from, for error messages; not a key of the file."""
 
@@ -56,6 +68,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     record: RecordConfig = RecordConfig()
     status: StatusConfig = StatusConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
+    egress: EgressConfig = EgressConfig()
     file: str = "configuration"
 
     def check(self) -> None:
@@ -65,6 +78,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise place.refuse("schema", self.schema, "1")
         check_name(place, "name", self.name)
         self._check_not_served(place)
+        if not 0 <= self.egress.spin_us <= 1000:
+            expected = "0 to 1000 microseconds"
+            raise place.at("egress").refuse("spin_us", self.egress.spin_us, expected)
         if not 1 <= len(self.source) <= MAX_SOURCES:
             expected = "exactly one [[source]] (several are not in this version)"
             raise place.refuse("source", [s.name for s in self.source], expected)

@@ -33,7 +33,7 @@ class Service:
     config: as of `rtinfer.load_config`.
     engine_faults: what engines do wrong on purpose: (first tick, ticks, delay_ns), or more of what
     `EngineTicks` has.
-    egress_spin_ns: how long egress waits spinning before it sleeps; costs a core that much.
+    egress_spin_ns: overrides the configuration's egress.spin_us.
 
     Entering takes the service's lock, starts the loop process and returns when it runs. Raises
     UsageError (exit code 2) for what cannot be started, RtinferError when the loop dies.
@@ -44,13 +44,14 @@ class Service:
         config: Config,
         *,
         engine_faults: Sequence[EngineTicks | tuple[int, int, int]] = (),
-        egress_spin_ns: int = 0,
+        egress_spin_ns: int | None = None,
         _worker_wrap: str = "",
     ) -> None:
         config.check()
         self.config = config
         self._faults = tuple(EngineTicks(*fault) for fault in engine_faults)
-        self._egress_spin_ns = egress_spin_ns
+        spin_ns = config.egress.spin_ns if egress_spin_ns is None else egress_spin_ns
+        self._egress_spin_ns = spin_ns
         self._worker_wrap = _worker_wrap  # for tests: module:function around an engine in a worker
         self._workers: Workers | None = None
         self._lock_fd = -1

@@ -13,7 +13,7 @@ from config_base import Write
 from rtinfer.config import Config, load_config
 from rtinfer.config.load import decode, read_toml
 from rtinfer.config.observation import Reference, resolve
-from rtinfer.config.refusal import Place
+from rtinfer.config.refusal import ConfigError, Place
 from rtinfer.service.faults import load_faults
 
 FULL = """\
@@ -155,3 +155,11 @@ def test_the_documented_example_is_valid(tmp_path: Path) -> None:
     assert load(tmp_path, example).loop[0].action[0].limits.rate == 20.0
     (tmp_path / "faults.toml").write_text(faults, encoding="utf-8")
     assert len(load_faults(tmp_path / "faults.toml").fault) == 2
+
+
+def test_egress_may_spin_for_at_most_a_millisecond(write: Write) -> None:
+    assert load_config(write()).egress.spin_ns == 0
+    spinning = write("schema = 1\n", "schema = 1\negress = { spin_us = 50 }\n")
+    assert load_config(spinning).egress.spin_ns == 50_000
+    with pytest.raises(ConfigError, match=r"egress.spin_us.*2000.*0 to 1000 microseconds"):
+        load_config(write("schema = 1\n", "schema = 1\negress = { spin_us = 2000 }\n"))
