@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -32,7 +33,9 @@ class LiveLine:
         """Shows values for COLUMNS and what happens at the moment."""
         widths = [width for _, width in COLUMNS]
         line = "".join(c.rjust(w) for c, w in zip(cells, widths, strict=True)) + f"  {now}"
-        self._text = line.rstrip()[:80]
+        # A line that wraps cannot rewrite itself: a narrow terminal gets its first columns.
+        width = min(80, shutil.get_terminal_size().columns) if self._terminal else 80
+        self._text = line.rstrip()[:width]
         if self._terminal:
             sys.stdout.write(f"\r\x1b[K{self._text}")
             sys.stdout.flush()
