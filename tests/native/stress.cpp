@@ -37,7 +37,8 @@ double seconds = 2.0;
 
 // What stops the threads, and what they have to say in the end.
 struct Run {
-  std::atomic<bool> over{false};  // partner: every thread here
+  std::atomic<bool> over{false};  // partner: every thread here but egress
+  std::atomic<bool> last{false};  // nobody commits any more; partner: egress
   int64_t end_ns = monotonic_ns() + static_cast<int64_t>(seconds * 1e9);
 
   bool lasts() const { return monotonic_ns() < end_ns; }
@@ -188,6 +189,7 @@ void egress(Loop& loop, const Run& run) {
   Action action{};
   uint64_t last_tick = 0;
   while (true) {
+    const bool last = run.last.load(std::memory_order_acquire);  // before the look, not after
     const uint32_t count = loop.committed.count();
     const uint64_t word = file.commits.word.load(std::memory_order_acquire);  // partner: commit()
     if (tick_of(word) > last_tick && read_committed(file.commits, kCount, action) != 0) {
@@ -203,7 +205,7 @@ void egress(Loop& loop, const Run& run) {
       file.send_done.store(last_tick, std::memory_order_release);  // partner: RecordDrain
       continue;
     }
-    if (run.over.load(std::memory_order_acquire)) return;
+    if (last) return;
     const int64_t asleep_ns = monotonic_ns();
     loop.committed.wait(count, asleep_ns + kHang_ns);
     CHECK(monotonic_ns() - asleep_ns < kHang_ns);
@@ -264,6 +266,7 @@ TEST("no action, observation, record or wake-up is torn, lost or doubled at full
   run.over.store(true, std::memory_order_release);
   tick.join();
   watchdog.join();
+  run.last.store(true, std::memory_order_release);
   loop.committed.notify();
   sender.join();
   for (std::thread& thread : threads) thread.join();
