@@ -104,7 +104,7 @@ check: $(VENV)/.with-test ## formats, lint, types, the stub, layering, documente
 	@$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
 	@$(BIN)/mypy
 	@for file in $(wildcard tests/*/conftest.py); do \
-	    $(BIN)/mypy --no-error-summary $$file $(TEST_MODULES) examples; done
+	    $(BIN)/mypy --no-error-summary $$file $(TEST_MODULES) examples tools; done
 	@$(BIN)/python -m pytest tests/rules
 
 format: $(VENV)/.with-test ## rewrites the sources in the project's format
