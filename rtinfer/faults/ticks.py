@@ -15,7 +15,7 @@ from rtinfer.config.numbers import spread
 from rtinfer.records import REASONS
 from rtinfer.wire import HEALTH, ORIGINS, ActionFlags
 
-NOMINAL = HEALTH.index("NOMINAL")
+READY, NOMINAL = HEALTH.index("READY"), HEALTH.index("NOMINAL")
 POLICY = (ORIGINS.index("policy"), ORIGINS.index("chunk"))
 LIMIT_SLACK = 1e-5  # of float32 steps added up over a tick
 
@@ -112,9 +112,10 @@ def outcome(
     dropped: Mapping[str, int] | None = None,
 ) -> Outcome:
     """faults: the ticks in which each fault was on, in order of time."""
-    armed = np.flatnonzero(ticks.committed)
-    first = int(armed[0]) if len(armed) else len(ticks.committed)
-    lost = ~ticks.committed[first:]
+    # Armed by the end of the tick before: from then on each tick has an action.
+    armed = np.concatenate(([False], ticks.health[:-1] > READY))
+    first = int(np.argmax(armed)) if armed.any() else len(armed)
+    lost = armed & ~ticks.committed
     start = min((r.start for r in faults), default=first)
     end = max((r.stop for r in faults), default=start)
     recovered = _nominal(ticks, end)
@@ -123,7 +124,7 @@ def outcome(
     safe = np.flatnonzero(committed & ~np.isin(origin, POLICY))
     left_nominal = bool((ticks.health[start:] != NOMINAL).any())
     return Outcome(
-        ticks=len(ticks.committed) - first,
+        ticks=int(armed.sum()),
         left=_runs(ticks, start, len(ticks.origin) if recovered is None else max(recovered, end)),
         first_safe=int(safe[0]) if len(safe) else None,
         nominal=None if recovered is None else max(0, recovered - end),
@@ -131,7 +132,7 @@ def outcome(
         if recovered is None or not left_nominal or not len(misses)
         else recovered - start - int(misses[0]),
         lost=int(lost.sum()),
-        lost_served=int((lost & ticks.served[first:]).sum()),
+        lost_served=int((lost & ticks.served).sum()),
         twice=_twice(ticks),
         stale=_stale(ticks, bounds),
         over=_over(ticks, bounds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from rtinfer.service.spec import group_slices, source_specs
 
 PHASE = 0.9  # of a period after its tick, an observation is made and arrives
 ENGINE_SHARE = 0.1  # of the period, the engine takes
+T0_NS = 7_200_000_000_000  # of the virtual clock: stamps may be an hour behind it
 FIRST_TICK = 2  # of the loop, is the scenario's tick 0: one step comes before
 ROWS = 997  # different observations of a source
 BOOT_ID = bytes(16)
@@ -44,12 +46,16 @@ class Script:
 
 @dataclass(frozen=True)
 class Run:
-    """A played scenario. script: what was given; played: what came of each arrival and tick."""
+    """A played scenario. script: what was given; played: what came of each arrival and tick.
+
+    records: of the last ticks, as `rtinfer.records.TICK_RECORD`; status: the loop's own at the end.
+    """
 
     outcome: Outcome
     ticks: Ticks
     script: Script
     played: Played
+    records: NDArray[Any]
     status: dict[str, Any]
 
 
@@ -80,8 +86,17 @@ class Player:
             self._tables.setdefault(source.name, waves(sum(source.sizes().values())))
         self.bounds = bounds_of(config, self.index, self.engine)
 
-    def play(self, scenario: Scenario, ticks: int | None = None) -> Run:
-        """Raises ConfigError for faults that are not played under the virtual clock."""
+    def play(
+        self,
+        scenario: Scenario,
+        ticks: int | None = None,
+        commands: Sequence[tuple[int, str]] = (),
+    ) -> Run:
+        """Raises ConfigError for faults that are not played under the virtual clock.
+
+        ticks: how many, as long as the scenario goes on by default. commands: (tick before which it
+        is given, arm | stop | reset), in order of ticks.
+        """
         scenario.only("virtual", ("sensor", "engine", "machine"))
         count = -(-scenario.end_ns(self.period_ns) // self.period_ns) if ticks is None else ticks
         script = self.script(scenario, count)
@@ -89,26 +104,27 @@ class Player:
         faults = engine_faults(windows, [self.config.loop[self.index]], FIRST_TICK)
         loop = Loop(
             self.config,
-            clock=VirtualClock(),
+            clock=VirtualClock(T0_NS),
             loop=self.loop,
             engine=self.engine,
             engine_faults=faults,
         )
         self.engine.reset()
         loop.step()  # to where a tick is due now
-        played = self._play(loop, script)
-        found = as_ticks(played, script)
+        played = self._play(loop, script, commands)
+        found = self._ticks(played, script)
         dropped = dict(script.malformed)
         for name, n in played.dropped().items():
             dropped[name] = dropped.get(name, 0) + n
         on = [window.ticks(self.period_ns) for window in windows]
-        return Run(outcome(found, self.bounds, on, dropped), found, script, played, loop.status())
+        result = outcome(found, self.bounds, on, dropped)
+        return Run(result, found, script, played, loop.records(), loop.status())
 
     def script(self, scenario: Scenario, ticks: int) -> Script:
         """Lays out steps and arrivals of `ticks` ticks."""
         period = self.period_ns
         windows = scenario.windows(period, ticks * period)
-        base_ns = FIRST_TICK * period
+        base_ns = T0_NS + FIRST_TICK * period
         arriving: list[tuple[int, int, int, Frame]] = []
         for index, source in enumerate(self.config.source):
             of_source = [w for w in windows if getattr(w.fault, "source", "") in ("", source.name)]
@@ -191,12 +207,40 @@ class Player:
         due = np.array([frame.arrival_ns for _, frame in kept], np.int64)
         ticks = np.arange(len(steps), dtype=np.int64) * self.period_ns
         steps[:, 5] = np.searchsorted(due, ticks, side="right")
-        return Script(steps, arrivals, values, kept, malformed)
+        end = int(steps[-1, 5]) if len(steps) else 0  # later ones come too late for the last tick
+        return Script(steps, arrivals[:end], values[:end], kept[:end], malformed)
 
-    def _play(self, loop: Loop, script: Script) -> Played:
+    def _ticks(self, played: Played, script: Script) -> Ticks:
+        # The watchdog alone is enough for an action, where it wakes before the tick is over.
+        loop = self.config.loop[self.index]
+        guard_ns = loop.guard_ns if loop.guard_ns >= 0 else min(300_000, loop.deadline_ns // 8)
+        spare_ns = loop.period_ns - loop.deadline_ns + guard_ns
+        served = (script.steps[:, 4] != 0) & (script.steps[:, 3] < spare_ns)
+        return Ticks(
+            committed=played.column("committed").astype(np.bool_),
+            origin=played.column("origin"),
+            health=played.column("health"),
+            reason=played.column("reason"),
+            flags=played.column("flags"),
+            seq=played.column("seq"),
+            scheduled_ns=played.column("scheduled_ns"),
+            stamp_ns=played.column("stamp_ns"),
+            source_ns=played.sources[:, :, 2].astype(np.int64),
+            values=played.values,
+            seen=np.ones(len(played.ticks), np.bool_),
+            served=served,
+        )
+
+    def _play(self, loop: Loop, script: Script, commands: Sequence[tuple[int, str]]) -> Played:
+        count = len(script.steps)
+        given = {tick for tick, _ in commands if 0 < tick < count}
+        cuts = [*sorted({*range(0, count, CHUNK_TICKS), *given}), count]
         parts = []
-        for start in range(0, len(script.steps), CHUNK_TICKS):
-            steps = script.steps[start : start + CHUNK_TICKS].copy()
+        for start, stop in pairwise(cuts):
+            for tick, verb in commands:
+                if tick == start:
+                    {"arm": loop.arm, "stop": loop.stop, "reset": loop.reset}[verb]()
+            steps = script.steps[start:stop].copy()
             first = int(script.steps[start - 1, 5]) if start else 0
             last = int(steps[-1, 5])
             steps[:, 5] -= first
@@ -224,24 +268,3 @@ def bounds_of(config: Config, index: int, engine: Engine) -> Bounds:
         for source in config.source
     ]
     return Bounds.of(loop, sizes, ages)
-
-
-def as_ticks(played: Played, script: Script) -> Ticks:
-    """In the terms of an outcome."""
-    count = len(played.ticks)
-    # The watchdog alone is enough for an action; the tick thread also needs an observation.
-    served = script.steps[:, 4] != 0
-    return Ticks(
-        committed=played.column("committed").astype(np.bool_),
-        origin=played.column("origin"),
-        health=played.column("health"),
-        reason=played.column("reason"),
-        flags=played.column("flags"),
-        seq=played.column("seq"),
-        scheduled_ns=played.column("scheduled_ns"),
-        stamp_ns=played.column("stamp_ns"),
-        source_ns=played.sources[:, :, 2].astype(np.int64),
-        values=played.values,
-        seen=np.ones(count, np.bool_),
-        served=served,
-    )

@@ -56,10 +56,10 @@ def save_echo(path: Path) -> None:
 
 
 def save_sum(path: Path) -> None:
-    """h_out = h + obs, actions = h_out: an action tells which observations its state has seen."""
+    """h_out = h + obs, actions = 2 h_out: an action tells which observations its state has seen."""
     nodes = [
         helper.make_node("Add", ["h", "obs"], ["h_out"]),
-        helper.make_node("Identity", ["h_out"], ["actions"]),
+        helper.make_node("Add", ["h_out", "h_out"], ["actions"]),
     ]
     _save(path, nodes, [], ["h"])
 
