@@ -18,6 +18,7 @@ from rtinfer.errors import RtinferError
 DRAIN_S = 0.1
 LIVE_S = 0.5
 STOP_TIMEOUT_S = 10.0
+FAULTS_S = 3600.0  # faults that repeat do so for an hour, where there is no --duration
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,7 +40,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--json", action="store_true", help="print the summary as one JSON document"
     )
     parser.add_argument(
-        "--faults", metavar="FILE", help="a TOML file of [[fault]] tables to inject on purpose"
+        "--faults",
+        metavar="FILE",
+        help="a fault scenario to play on purpose",
     )
     parser.set_defaults(run=run)
 
@@ -47,18 +50,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 after a clean end, 1 when the loop died."""
     from rtinfer.config import load_config
-    from rtinfer.service.faults import EngineSlow, FaultFile, SupervisorGil, load_faults
+    from rtinfer.faults import Scenario, load_scenario
+    from rtinfer.faults.engine import engine_faults
     from rtinfer.service.service import Service
     from rtinfer.service.summary import text
 
     config = load_config(arguments.config)
-    faults = load_faults(arguments.faults) if arguments.faults else FaultFile()
-    rate_hz = config.loop[0].rate_hz
-    slow = [fault.slow_ticks(rate_hz) for fault in faults.fault if isinstance(fault, EngineSlow)]
-    stalls = [fault for fault in faults.fault if isinstance(fault, SupervisorGil)]
-    service = Service(
-        config, engine_faults=[(fault.first_tick, fault.ticks, fault.delay_ns) for fault in slow]
-    )
+    faults = load_scenario(arguments.faults) if arguments.faults else Scenario(schema=1)
+    faults.only("live", ("engine", "machine"))
+    until_ns = round((arguments.duration or FAULTS_S) * 1e9)
+    periods = {loop.name: loop.period_ns for loop in config.loop}
+    windows = faults.windows(config.loop[0].period_ns, until_ns, periods=periods)
+    service = Service(config, engine_faults=engine_faults(windows, config.loop))
     ends = _Ends()
     try:
         service.start()
@@ -69,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "raise the limits rtprio and memlock for real-time results"
             )
         live = arguments.live or (sys.stdout.isatty() and not arguments.json)
-        watch = _Watch(service, arguments.duration, live, arguments.json, stalls)
+        watch = _Watch(service, arguments.duration, live, arguments.json, windows)
         died = watch.until_the_end(ends)
     finally:
         if ends.kills:
@@ -110,23 +113,35 @@ class _Ends:
 
 
 class _Watch:
-    """The supervisor's own loop: drains records, shows the live line, makes its stalls."""
+    """The supervisor's own loop: drains records, shows the live line, plays machine faults."""
 
     def __init__(
-        self, service: Any, duration_s: float | None, live: bool, quiet: bool, stalls: list[Any]
+        self, service: Any, duration_s: float | None, live: bool, quiet: bool, windows: list[Any]
     ) -> None:
+        from rtinfer.faults.machine import Machine
+
         self.service = service
         self.duration_s = duration_s
         self.live = live
         self.out = sys.stderr if quiet else sys.stdout
-        self.stalls = sorted(stalls, key=lambda stall: float(stall.at_s))
+        self.machine = Machine(
+            windows,
+            service.status(service.config.loop[0].name)["t0_ns"],
+            pid=service.pid,
+            core=service.config.loop[0].core,
+            directory=service.runtime_dir,
+        )
         self.start_s = time.monotonic()
         self.shown_s = -LIVE_S
 
     def until_the_end(self, ends: _Ends) -> str:
         """ "" after a clean end, else why the loop process died."""
-        from rtinfer.service.faults import hold_gil
+        try:
+            return self._until_the_end(ends)
+        finally:
+            self.machine.close()
 
+    def _until_the_end(self, ends: _Ends) -> str:
         terminated_s = math.inf
         while True:
             for loop in self.service.config.loop:
@@ -152,8 +167,7 @@ class _Watch:
             if now_s - terminated_s > STOP_TIMEOUT_S:
                 self.service.kill()
                 return f"the loop process did not end within {STOP_TIMEOUT_S:g} s and was killed"
-            if self.stalls and now_s >= self.stalls[0].at_s:
-                hold_gil(self.stalls.pop(0).duration_ms)
+            self.machine.step()
             if self.live and now_s - self.shown_s >= LIVE_S:
                 self.shown_s = now_s
                 self._show()

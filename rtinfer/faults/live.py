@@ -194,4 +194,5 @@ def _served(
 ) -> NDArray[np.bool_]:
     """By the loop's own account the watchdog woke in time: then the tick must have an action."""
     spare_ns = loop.period_ns - loop.deadline_ns + guard_ns - ACT_NS
-    return (wakeup_ns != NO_FIGURE) & (wakeup_ns < spare_ns)
+    served: NDArray[np.bool_] = (wakeup_ns != NO_FIGURE) & (wakeup_ns < spare_ns)
+    return served

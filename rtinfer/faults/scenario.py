@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +48,23 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fault: tuple[AnyFault, ...] = ()
     file: str = ""  # where it was read from, for error messages; not a key of the file
 
-    def windows(self, period_ns: int, until_ns: int, by: Iterable[By] = ()) -> list[Window]:
-        """When its faults are on, in order, before `until_ns`; those that `by` play, or all."""
+    def windows(
+        self,
+        period_ns: int,
+        until_ns: int,
+        by: Iterable[By] = (),
+        periods: Mapping[str, int] | None = None,
+    ) -> list[Window]:
+        """When its faults are on, in order, before `until_ns`; those that `by` play, or all.
+
+        period_ns: of a tick; periods: of those of the loops that faults name.
+        """
+        known = periods or {}
         found = [
             window
             for index, fault in enumerate(self.fault)
             if not by or fault.BY in by
-            for window in _windows(fault, index, period_ns, until_ns)
+            for window in _windows(fault, index, known.get(fault.loop, period_ns), until_ns)
         ]
         return sorted(found, key=lambda window: (window.start_ns, window.index))
 

@@ -92,8 +92,10 @@ def test_a_loop_that_dies_is_a_sentence_and_exit_code_1(
 def test_injected_faults_are_seen_in_the_summary(config_file: Make, tmp_path: Path) -> None:
     faults = tmp_path / "faults.toml"
     faults.write_text(
-        '[[fault]]\nkind = "engine_slow"\nat_s = 0.2\nticks = 3\ndelay_ms = 15\n'
-        '[[fault]]\nkind = "supervisor_gil"\nat_s = 0.1\nduration_ms = 300\n',
+        'schema = 1\n[[fault]]\nkind = "engine_slow"\nat_s = 0.2\nfor_ticks = 3\ndelay_ms = 15\n'
+        '[[fault]]\nkind = "engine_crash"\nat_s = 0.4\nfor_ticks = 3\n'
+        '[[fault]]\nkind = "sigstop"\nat_s = 0.5\nfor_s = 0.1\n'
+        '[[fault]]\nkind = "gil_hold"\nat_s = 0.1\nfor_s = 0.3\n',
         encoding="utf-8",
     )
     result = rtinfer_cli("run", config_file(), "--duration", "1", "--faults", faults, "--json")
@@ -105,17 +107,22 @@ def test_injected_faults_are_seen_in_the_summary(config_file: Make, tmp_path: Pa
     ("text", "key"),
     [
         ('kind = "meteor"\nat_s = 1', "fault[0].kind"),
-        ('kind = "engine_slow"\nat_s = 1\nticks = 0\ndelay_ms = 1', "fault[0].ticks = 0"),
-        ('kind = "engine_slow"\nat_s = -1\nticks = 1\ndelay_ms = 1', "fault[0].at_s = -1"),
-        ('kind = "supervisor_gil"\nat_s = 1\nduration_ms = nan', "fault[0].duration_ms = nan"),
-        ('kind = "supervisor_gil"\nat_s = 1', "has no `duration_ms`"),
+        ('kind = "engine_slow"\nat_s = 1\nfor_ticks = 0\ndelay_ms = 1', "fault[0].for_ticks = 0"),
+        ('kind = "engine_slow"\nat_s = -1\nfor_s = 1\ndelay_ms = 1', "fault[0].at_s = -1"),
+        ('kind = "gil_hold"\nat_s = 1\nfor_s = nan', "fault[0].for_s = nan"),
+        ('kind = "engine_slow"\nat_s = 1\nfor_s = 1', "has no `delay_ms`"),
+        (
+            'kind = "drop"\nat_s = 1\nfor_s = 1',
+            "a fault of the engine or the machine, not of the s",
+        ),
+        ('kind = "starve"\nat_s = 1\nfor_s = 1', "a kind that is played live"),
     ],
 )
 def test_a_wrong_faults_file_is_refused(
     config_file: Make, tmp_path: Path, text: str, key: str
 ) -> None:
     faults = tmp_path / "faults.toml"
-    faults.write_text("[[fault]]\n" + text, encoding="utf-8")
+    faults.write_text("schema = 1\n[[fault]]\n" + text, encoding="utf-8")
     result = rtinfer_cli("run", config_file(), "--faults", faults)
     assert result.returncode == 2
     assert key in one_sentence(result)

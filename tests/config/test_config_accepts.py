@@ -14,7 +14,6 @@ from rtinfer.config import Config, load_config
 from rtinfer.config.load import decode, read_toml
 from rtinfer.config.observation import Reference, resolve
 from rtinfer.config.refusal import ConfigError, Place
-from rtinfer.service.faults import load_faults
 
 FULL = """\
 schema = 1
@@ -151,10 +150,8 @@ def shared_robot() -> Path:
 
 def test_the_documented_example_is_valid(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text("utf-8")
-    example, faults = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
     assert load(tmp_path, example).loop[0].action[0].limits.rate == 20.0
-    (tmp_path / "faults.toml").write_text(faults, encoding="utf-8")
-    assert len(load_faults(tmp_path / "faults.toml").fault) == 2
 
 
 def test_egress_may_spin_for_at_most_a_millisecond(write: Write) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rtinfer.config import Config, ConfigError
 from rtinfer.config.load import decode
-from rtinfer.service.faults import FaultFile
+from rtinfer.faults import Scenario
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,6 +100,6 @@ def test_an_added_key_is_accepted_or_refused(path: tuple[Any, ...], key: str, va
 def test_random_tables_are_refused(tables: dict[str, Any], fault: Any) -> None:
     check(tables)
     try:
-        decode({"fault": fault}, "faults.toml", FaultFile)
+        decode({"schema": 1, "fault": fault}, "faults.toml", Scenario)
     except ConfigError as error:
         assert str(error).startswith("faults.toml: ")
