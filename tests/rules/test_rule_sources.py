@@ -14,7 +14,8 @@ CPP = files(".cpp", ".hpp", ".h")
 NATIVE = files(".cpp", ".hpp", ".h", parts=("rtinfer",))
 IN_TICK = files(".cpp", ".hpp", ".h", parts=("kernels", "graphs", "rtinfer"))
 MAX_LINES = 350
-ONE_LONG = "rtinfer/native/bindings.cpp"  # one extension, one bindings file
+# One extension, one bindings file, one stub of it.
+LONG = {"rtinfer/native/bindings.cpp", "rtinfer/_native.pyi"}
 
 # A pointer or reference to an atomic is no declaration of one.
 ATOMIC = re.compile(
@@ -45,7 +46,7 @@ def test_a_cpp_file_says_its_purpose_first() -> None:
 def test_a_file_has_one_purpose_and_stays_short() -> None:
     lengths = {name_of(path): path.read_text("utf-8").count("\n") for path in PYTHON + CPP}
     long = {
-        name: lines for name, lines in lengths.items() if lines > MAX_LINES and name != ONE_LONG
+        name: lines for name, lines in lengths.items() if lines > MAX_LINES and name not in LONG
     }
     assert not long, f"over {MAX_LINES} lines, so usually with two purposes: {long}"
 
