@@ -133,6 +133,11 @@ def robot_target(config_path: Path, engine_path: Path, recording: Recording) -> 
             f"{config_path}: has {len(config.loop)} loops and {len(config.sink)} sinks: "
             "expected one loop with a sink, which is what is replayed"
         )
+    if len(config.source) != 1:
+        raise UsageError(
+            f"{config_path}: has {len(config.source)} sources: expected one, which is what a "
+            "replay feeds"
+        )
     replace = msgspec.structs.replace
     loop = config.loop[0]
     engine_config = replace(loop.engine, path=str(engine_path.resolve()))

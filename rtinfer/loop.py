@@ -78,7 +78,10 @@ class Loop:
 
     config: as of `rtinfer.load_config`; loop: which one, the only one by default.
     engine: what runs, the configuration's artifact unless given. The Loop has it to itself.
-    engine_faults: what it does wrong on purpose.
+    fallback: what stands in on a miss, the configuration's unless given; in no virtual time.
+    engine_faults: what the engine does wrong on purpose.
+
+    A source that is another loop's action is observed like any other.
 
         loop = rtinfer.Loop(config, clock=rtinfer.VirtualClock())
         loop.observe("robot", {"obs": obs})
@@ -94,6 +97,7 @@ class Loop:
         clock: VirtualClock,
         loop: str = "",
         engine: Engine | None = None,
+        fallback: Engine | None = None,
         engine_faults: Sequence[EngineTicks] = (),
     ) -> None:
         config.check()
@@ -105,10 +109,13 @@ class Loop:
         index = names.index(loop) if loop else 0
         self.name = names[index]
         self.engine = load(config.loop[index].engine.path) if engine is None else engine
+        path = config.loop[index].engine.fallback
+        self.fallback = load(path) if path and fallback is None else fallback
+        self._reads = config.loop[index].reads()
         self._sizes = {source.name: source.sizes() for source in config.source}
         self._indices = {source.name: i for i, source in enumerate(config.source)}
         self._seqs: dict[tuple[str, int], int] = {}
-        spec = loop_spec(config, index, self.engine)
+        spec = loop_spec(config, index, self.engine, self.fallback)
         try:
             self._loop = _native.VirtualLoop(
                 spec,
@@ -116,6 +123,7 @@ class Loop:
                 self.engine.plan,
                 clock.t0_ns,
                 [_native.EngineFault(*fault) for fault in engine_faults],
+                None if self.fallback is None else self.fallback.plan,
             )
         except ValueError as error:
             raise UsageError(f"{config.file}: {error}") from None
@@ -143,19 +151,22 @@ class Loop:
         stamp_ns: int | None = None,
         epoch: int = 1,
         seq: int | None = None,
+        received_ns: int | None = None,
     ) -> str:
-        """Offers an observation now: "" when it was taken, else the reason it was dropped.
+        """Offers an observation: "" when it was taken, else the reason it was dropped.
 
-        values: float32 by field, or all fields one after another. stamp_ns: the virtual time
-        unless given. seq: the next of the epoch unless given.
+        values: float32 by field, or all fields one after another. received_ns: when it arrives,
+        the virtual time unless given; with trigger = "observation" that starts the next step.
+        stamp_ns: received_ns unless given. seq: the next of the epoch unless given.
         """
         if source not in self._indices:
             raise UsageError(f"source {source!r}: expected one of {', '.join(self._indices)}")
         given = self._seqs.get((source, epoch), 0) + 1 if seq is None else seq
         self._seqs[source, epoch] = given
-        stamp = self.now_ns if stamp_ns is None else stamp_ns
+        received = self.now_ns if received_ns is None else received_ns
+        stamp = received if stamp_ns is None else stamp_ns
         flat = flat_values(self._sizes[source], values)
-        return self._loop.observe(self._indices[source], epoch, given, stamp, flat)
+        return self._loop.observe(self._indices[source], epoch, given, stamp, flat, received)
 
     def arm(self) -> None:
         """Lets actions out from the next step on, given a valid observation by then.
@@ -232,7 +243,8 @@ class Loop:
             found[code] = names[found[code]]
         for channel in CHANNELS:
             found[channel] = floats(found[channel])
-        found["sources"] = dict(zip(self._indices, found["sources"], strict=True))
+        stamps = zip(self._indices, found["sources"], strict=True)
+        found["sources"] = {name: stamp for name, stamp in stamps if name in self._reads}
         return found
 
     def records(self) -> NDArray[Any]:

@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         service.start()
         _say(f"{config.name}: runs in {service.runtime_dir} (loop process {service.pid})")
+        for note in config.notes():
+            _say(f"{config.name}: {note}")
         if any(service.status(loop.name)["best_effort"] for loop in config.loop):
             _say(
                 f"{config.name}: best-effort: this user may not use SCHED_FIFO or lock memory; "

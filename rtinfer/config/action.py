@@ -27,11 +27,15 @@ class MissConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Bounds of what is sent, in its unit; `rate` in units/s. A number counts for each value."""
+    """Bounds of what is sent, in its unit; `rate` in units/s, `accel` (positions) in units/s^2.
+
+    A number counts for each value.
+    """
 
     min: float | tuple[float, ...] = -math.inf
     max: float | tuple[float, ...] = math.inf
     rate: float | tuple[float, ...] = math.inf
+    accel: float | tuple[float, ...] = math.inf
     over: Literal["clip", "refuse"] = "clip"
 
 
@@ -56,6 +60,7 @@ class GroupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             "limits.min": self.limits.min,
             "limits.max": self.limits.max,
             "limits.rate": self.limits.rate,
+            "limits.accel": self.limits.accel,
             "kp": self.kp,
             "kd": self.kd,
         }
@@ -80,6 +85,10 @@ class GroupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         check_values(limits, "min", self.limits.min, infinite=True)
         check_values(limits, "max", self.limits.max, infinite=True)
         check_values(limits, "rate", self.limits.rate, infinite=True, above=0.0)
+        check_values(limits, "accel", self.limits.accel, infinite=True, above=0.0)
+        if self.kind != "position" and self.limits.accel != math.inf:
+            expected = f'no accel with kind = "{self.kind}" (limits.rate bounds its change)'
+            raise limits.refuse("accel", self.limits.accel, expected)
         for key, value in (("kp", self.kp), ("kd", self.kd)):
             if value is not None:
                 check_values(place, key, value, at_least=0.0)

@@ -44,15 +44,19 @@ def load_config(path: str | Path) -> Config:
         raise refusal(file, "file", raw["file"], "no such key")
     config = decode(raw, file, Config)
     base = Path(path).resolve().parent
+    replace = msgspec.structs.replace
     loops = tuple(
-        msgspec.structs.replace(
-            loop, engine=msgspec.structs.replace(loop.engine, path=str(base / loop.engine.path))
+        replace(
+            loop,
+            engine=replace(
+                loop.engine,
+                path=loop.engine.path and str(base / loop.engine.path),
+                fallback=loop.engine.fallback and str(base / loop.engine.fallback),
+            ),
         )
-        if loop.engine.path
-        else loop
         for loop in config.loop
     )
-    config = msgspec.structs.replace(config, loop=loops, file=file)
+    config = replace(config, loop=loops, file=file)
     config.check()
     return config
 

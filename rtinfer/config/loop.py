@@ -15,6 +15,8 @@ from rtinfer.config.source import SourceConfig
 
 MIN_RATE_HZ, MAX_RATE_HZ = 0.1, 10_000.0
 MAX_TICKS = 1_000_000
+MAX_MARGIN_NS = 500_000  # of the phase, unless it is set
+SLACK = 0.1  # with trigger = "observation": how much longer than a period a silent tick waits
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,7 +26,10 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which artifact runs, and where. A relative path counts from the configuration file."""
+    """Which artifact runs, and where. A relative path counts from the configuration file.
+
+    `fallback`: a second one, of the same inputs and outputs, that stands in on a miss.
+    """
 
     path: str
     mode: Literal["inline", "sync", "async"] = "inline"
@@ -43,7 +48,10 @@ class WatchdogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One loop: tick k is scheduled at t0 + k / rate_hz."""
+    """One loop: tick k is scheduled at t0 + k / rate_hz, or follows an observation's arrival.
+
+    `phase_margin_us`: with trigger "phase", how long before a tick its observation should arrive.
+    """
 
     name: str
     rate_hz: float
@@ -52,6 +60,7 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     action: tuple[GroupConfig, ...]
     core: int | None = None
     trigger: Literal["timer", "observation", "phase"] = "timer"
+    phase_margin_us: float | None = None
     deadline_us: float | None = None
     arm: Literal["manual", "auto"] = "manual"
     watchdog: WatchdogConfig = WatchdogConfig()
@@ -59,6 +68,18 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def period_ns(self) -> int:
         return round(1e9 / self.rate_hz)
+
+    @property
+    def longest_ns(self) -> int:
+        """Between two ticks at most: the period, and a slack where observations start them."""
+        return round(self.period_ns * (1 + SLACK * (self.trigger == "observation")))
+
+    @property
+    def phase_margin_ns(self) -> int:
+        """A tenth of the period, at most 500 us, unless set."""
+        if self.phase_margin_us is None:
+            return min(self.period_ns // 10, MAX_MARGIN_NS)
+        return round(self.phase_margin_us * 1e3)
 
     @property
     def deadline_ns(self) -> int:
@@ -86,11 +107,10 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise place.refuse("rate_hz", self.rate_hz, expected)
         if self.core is not None and not 0 <= self.core < 4096:
             raise place.refuse("core", self.core, "the number of a processor core, from 0")
-        if self.trigger != "timer":
-            raise place.refuse("trigger", self.trigger, '"timer" (others are not in this version)')
         self._check_engine(place.at("engine"))
         self._check_times(place)
         self.observation.check(place.at("observation"), sources)
+        self._check_trigger(place, sources)
         if not self.action:
             raise place.refuse("action", self.action, "at least one [[loop.action]] group")
         for index, group in enumerate(self.action):
@@ -120,10 +140,37 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             if not isinstance(max_mb, str) and not 1.0 <= max_mb <= 1e7:
                 expected = '"auto", or a number of megabytes from 1 to 10000000'
                 raise place.at("worker").refuse("max_mb", max_mb, expected)
-        if self.engine.fallback:
-            raise place.refuse("fallback", self.engine.fallback, "no fallback in this version")
         if not self.engine.path or "\0" in self.engine.path:
             raise place.refuse("path", self.engine.path, "the directory of a built engine")
+        if "\0" in self.engine.fallback or self.engine.fallback == self.engine.path:
+            expected = "the directory of another, quicker engine than path"
+            raise place.refuse("fallback", self.engine.fallback, expected)
+
+    def _check_trigger(self, place: Place, sources: tuple[SourceConfig, ...]) -> None:
+        leading = self.leading_source(sources)
+        if self.trigger != "timer" and leading.transport == "loop":
+            expected = (
+                f'"timer", as the first source that this loop reads, {leading.name}, is the action '
+                f"of loop {leading.loop}"
+            )
+            raise place.refuse("trigger", self.trigger, expected)
+        margin, most_us = self.phase_margin_us, self.period_ns / 2e3
+        if margin is not None and self.trigger != "phase":
+            raise place.refuse("phase_margin_us", margin, 'no such key without trigger = "phase"')
+        if margin is not None and not 1.0 <= margin <= most_us:
+            expected = f"a number from 1 to half the period, {most_us:g}"
+            raise place.refuse("phase_margin_us", margin, expected)
+
+    def reads(self) -> list[str]:
+        """The names of the sources that this loop reads, each once."""
+        texts = [term.from_ or "" for term in self.observation.terms]
+        if any(group.kind == "position" for group in self.action):
+            texts.append(self.observation.measured)
+        return list(dict.fromkeys(text.partition(".")[0] for text in texts if text))
+
+    def leading_source(self, sources: tuple[SourceConfig, ...]) -> SourceConfig:
+        """The first of the sources that this loop reads: it sets the loop's pace."""
+        return next(source for source in sources if source.name in self.reads())
 
     def _check_times(self, place: Place) -> None:
         period_us = self.period_ns / 1e3

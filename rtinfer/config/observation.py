@@ -10,11 +10,15 @@ import msgspec
 from rtinfer.config.refusal import Place
 from rtinfer.config.source import SourceConfig
 
+MAX_TERMS = 64
 _REFERENCE = re.compile(r"([^.\[\]]+)\.([^.\[\]]+)(?:\[([0-9]{1,9}):([0-9]{1,9})\])?")
 
 
 class TermConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One part of the observation. Only `tensor` (values as they come) is served so far."""
+    """One part of the observation. Only `tensor` (values as they come) is served so far.
+
+    `input`: the engine's input that it is part of, where that is not the observation's.
+    """
 
     kind: Literal[
         "tensor",
@@ -27,6 +31,7 @@ class TermConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         "command",
     ]
     from_: str | None = msgspec.field(name="from", default=None)
+    input: str = ""
     minus: str | None = None
     history: int = 1
     as_: Literal["policy", "sent"] | None = msgspec.field(name="as", default=None)
@@ -34,7 +39,11 @@ class TermConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ObservationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How one engine input is filled. `measured`: joint positions, `source.field[start:stop]`."""
+    """How the engine's inputs are filled: each by its terms, one after another.
+
+    `input`: the one of the terms that name none. `measured`: joint positions,
+    `source.field[start:stop]`.
+    """
 
     terms: tuple[TermConfig, ...]
     input: str = ""
@@ -43,28 +52,33 @@ class ObservationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     def check(self, place: Place, sources: tuple[SourceConfig, ...]) -> None:
         """Raises ConfigError for what cannot be served."""
-        if len(self.terms) != 1:
-            raise place.refuse(
-                "terms", self.terms, "exactly one term (several are not in this version)"
-            )
-        term, at = self.terms[0], place.at("terms", 0)
-        if term.kind != "tensor":
-            raise at.refuse("kind", term.kind, '"tensor" (others are not in this version)')
-        if term.from_ is None:
-            raise at.refuse("", term, 'a key `from`, e.g. from = "robot.obs"')
-        for key, value, unset in (
-            ("minus", term.minus, None),
-            ("history", term.history, 1),
-            ("as", term.as_, None),
-            ("substitute", term.substitute, None),
-        ):
-            if value != unset:
-                raise at.refuse(key, value, 'no such key with kind = "tensor" in this version')
+        if not 1 <= len(self.terms) <= MAX_TERMS:
+            raise place.refuse("terms", self.terms, f"1 to {MAX_TERMS} terms")
+        for index, term in enumerate(self.terms):
+            _check_term(place.at("terms", index), term, sources)
         if self.joints:
             raise place.refuse("joints", self.joints, "no such key while all terms are tensors")
-        resolve(at, "from", term.from_, sources)
         if self.measured:
-            resolve(place, "measured", self.measured, sources)
+            part = resolve(place, "measured", self.measured, sources)
+            if sources[part.source].transport == "loop":
+                expected = "where the joints are, from a source that is not another loop's action"
+                raise place.refuse("measured", self.measured, expected)
+
+
+def _check_term(place: Place, term: TermConfig, sources: tuple[SourceConfig, ...]) -> None:
+    if term.kind != "tensor":
+        raise place.refuse("kind", term.kind, '"tensor" (others are not in this version)')
+    if term.from_ is None:
+        raise place.refuse("", term, 'a key `from`, e.g. from = "robot.obs"')
+    for key, value, unset in (
+        ("minus", term.minus, None),
+        ("history", term.history, 1),
+        ("as", term.as_, None),
+        ("substitute", term.substitute, None),
+    ):
+        if value != unset:
+            raise place.refuse(key, value, 'no such key with kind = "tensor" in this version')
+    resolve(place, "from", term.from_, sources)
 
 
 class Reference(msgspec.Struct, frozen=True):

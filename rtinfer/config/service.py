@@ -12,7 +12,7 @@ from rtinfer.config.refusal import Place
 from rtinfer.config.sink import SinkConfig
 from rtinfer.config.source import SourceConfig
 
-MAX_SOURCES = 1
+MAX_SOURCES = 8  # as the native core has room for
 RESERVED = ("control", "lock")  # names that the runtime directory uses itself
 
 
@@ -82,7 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             expected = "0 to 1000 microseconds"
             raise place.at("egress").refuse("spin_us", self.egress.spin_us, expected)
         if not 1 <= len(self.source) <= MAX_SOURCES:
-            expected = "exactly one [[source]] (several are not in this version)"
+            expected = f"1 to {MAX_SOURCES} [[source]] tables"
             raise place.refuse("source", [s.name for s in self.source], expected)
         if not self.loop:
             raise place.refuse("loop", self.loop, "at least one [[loop]]")
@@ -93,9 +93,39 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             source.check(place.at("source", index))
         for index, loop in enumerate(self.loop):
             loop.check(place.at("loop", index), self.source)
+        for index, source in enumerate(self.source):
+            self._check_upstream(place.at("source", index), source)
+        check_chains(place, self.source, self.loop)
         for index, sink in enumerate(self.sink):
             sink.check(place.at("sink", index), self.loop)
         self._check_addresses(place)
+
+    def notes(self) -> list[str]:
+        """What is allowed, and yet worth a sentence at the start."""
+        found = []
+        read = {name for loop in self.loop for name in loop.reads()}
+        for source in self.source:
+            if source.name not in read:
+                found.append(f"source {source.name!r} is read by no loop")
+        for index, loop in enumerate(self.loop):
+            shared = [other.name for other in self.loop[:index] if other.core == loop.core]
+            if loop.core is not None and shared:
+                found.append(
+                    f"loops {shared[-1]!r} and {loop.name!r} share core {loop.core}: the tick of "
+                    "one waits while the engine of the other runs"
+                )
+        return found
+
+    def _check_upstream(self, place: Place, source: SourceConfig) -> None:
+        if source.transport != "loop":
+            return
+        named = {loop.name: loop for loop in self.loop}
+        if source.loop not in named:
+            raise place.refuse("loop", source.loop, f"a loop, one of: {', '.join(named)}")
+        least_ms = named[source.loop].longest_ns / 1e6
+        if not source.max_age_ms > least_ms:
+            expected = f"more than the period of loop {source.loop}, {least_ms:g}"
+            raise place.refuse("max_age_ms", source.max_age_ms, expected)
 
     def _check_not_served(self, place: Place) -> None:
         if self.ros2 is not None:
@@ -113,9 +143,46 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         taken += [f"ipc://{{runtime}}/{loop.name}.loop" for loop in self.loop]
         taken += [f"ipc://{{runtime}}/{loop.name}.worker" for loop in self.loop]
         taken += [f"ipc://{{runtime}}/{source.name}.source" for source in self.source]
-        addresses = [(place.at("source", i), entry.address) for i, entry in enumerate(self.source)]
-        addresses += [(place.at("sink", i), entry.address) for i, entry in enumerate(self.sink)]
-        for at, address in addresses:
-            if address in taken:
-                raise at.refuse("endpoint", address, "an address that nothing else uses")
-            taken.append(address)
+        shared: set[str] = set()  # frames of several sources may come in at one socket
+        for index, source in enumerate(self.source):
+            if source.transport == "loop":
+                continue
+            if source.address in taken:
+                expected = "an address that only sources use"
+                raise place.at("source", index).refuse("endpoint", source.address, expected)
+            shared.add(source.address)
+        taken += shared
+        for index, sink in enumerate(self.sink):
+            if sink.address in taken:
+                expected = "an address that nothing else uses"
+                raise place.at("sink", index).refuse("endpoint", sink.address, expected)
+            taken.append(sink.address)
+
+
+def check_chains(
+    place: Place, sources: tuple[SourceConfig, ...], loops: tuple[LoopConfig, ...]
+) -> None:
+    """Refuses loops that take each other's actions in a circle, or a loop its own."""
+    upstream = {source.name: source.loop for source in sources if source.transport == "loop"}
+    takes = {
+        loop.name: [upstream[name] for name in loop.reads() if name in upstream] for loop in loops
+    }
+    for index, loop in enumerate(loops):
+        if _leads_to(loop.name, loop.name, takes):
+            way = "its own" if loop.name in takes[loop.name] else "one that depends on its own"
+            expected = f"terms that take no action of the loop itself ({loop.name} takes {way})"
+            at = place.at("loop", index).at("observation")
+            raise at.refuse("terms", [term.from_ for term in loop.observation.terms], expected)
+
+
+def _leads_to(start: str, goal: str, takes: dict[str, list[str]]) -> bool:
+    seen: set[str] = set()
+    left = list(takes[start])
+    while left:
+        name = left.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            left += takes[name]
+    return False

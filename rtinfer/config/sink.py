@@ -40,9 +40,12 @@ class SinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         named = {loop.name: loop for loop in loops}
         if self.loop not in named:
             raise place.refuse("loop", self.loop, f"a loop, one of: {', '.join(named)}")
-        period_ms = named[self.loop].period_ns / 1e6
-        if self.lease_ms is not None and not period_ms < self.lease_ms <= 3.6e6:
+        loop = named[self.loop]
+        least_ms = loop.longest_ns / 1e6
+        if self.lease_ms is not None and not least_ms < self.lease_ms <= 3.6e6:
+            more = " and a tenth" if loop.longest_ns > loop.period_ns else ""
             expected = (
-                f"more than the loop's period, {period_ms:g}, so that a lease outlives its tick"
+                f"more than the loop's period{more}, {least_ms:g}, so that a lease outlives its "
+                "tick"
             )
             raise place.refuse("lease_ms", self.lease_ms, expected)

@@ -1,4 +1,4 @@
-"""[[source]]: where observations come from."""
+"""[[source]]: where observations come from: a socket, or another loop's actions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ MAX_VALUES = 4096
 
 
 class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One observation source. `fields`: name -> shape of float32 values, in sending order."""
+    """One observation source. `fields`: name -> shape of float32 values, in sending order.
+
+    With transport "loop" the values are those of the actions of `loop`, group after group.
+    """
 
     name: str
     max_age_ms: float
-    transport: Literal["zmq", "shm", "ros2"] = "zmq"
+    transport: Literal["zmq", "shm", "ros2", "loop"] = "zmq"
+    loop: str = ""
     endpoint: str = ""
     insecure: bool = False
     fields: dict[str, tuple[int, ...]] = {}
@@ -28,7 +32,7 @@ class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def address(self) -> str:
-        """The endpoint, or its default: a socket of the runtime directory."""
+        """The endpoint, or its default: a socket of the runtime directory. A loop has none."""
         return self.endpoint or f"ipc://{{runtime}}/{self.name}"
 
     def sizes(self) -> dict[str, int]:
@@ -38,14 +42,20 @@ class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def check(self, place: Place) -> None:
         """Raises ConfigError for what cannot be served."""
         check_name(place, "name", self.name)
-        if self.transport != "zmq":
+        if self.transport not in ("zmq", "loop"):
             raise place.refuse(
-                "transport", self.transport, '"zmq" (others are not in this version)'
+                "transport", self.transport, '"zmq" or "loop" (others are not in this version)'
             )
-        for key in ("topic", "type"):
-            if getattr(self, key):
-                raise place.refuse(key, getattr(self, key), 'no such key with transport = "zmq"')
-        check_endpoint(place, self.address, self.insecure)
+        unused: dict[str, object] = {"topic": "", "type": ""}
+        if self.transport == "loop":
+            unused |= {"endpoint": "", "insecure": False, "stamp": "sender"}
+        else:
+            unused["loop"] = ""
+        for key, unset in unused.items():
+            if (value := getattr(self, key)) != unset:
+                raise place.refuse(key, value, f'no such key with transport = "{self.transport}"')
+        if self.transport == "zmq":
+            check_endpoint(place, self.address, self.insecure)
         if self.stamp == "header":
             raise place.refuse("stamp", self.stamp, '"sender" or "receive" with transport = "zmq"')
         if not 0.001 <= self.max_age_ms <= 3.6e6:

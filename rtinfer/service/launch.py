@@ -12,6 +12,7 @@ from rtinfer import _native
 from rtinfer.config.loop import LoopConfig
 from rtinfer.config.refusal import Place
 from rtinfer.config.service import Config
+from rtinfer.engines import Engine
 from rtinfer.engines.artifact import OrtArtifact, read_any
 from rtinfer.engines.engine import verified
 from rtinfer.engines.hosted import Hosted, Served
@@ -57,11 +58,17 @@ def read(directory: Path) -> Launch:
 
 def service_spec(
     launch: Launch, directory: Path, libzmq: str
-) -> tuple[_native.ServiceSpec, list[Served]]:
-    """Loads and verifies the engines, and puts everything into the core's terms."""
+) -> tuple[_native.ServiceSpec, list[Served], list[Engine | None]]:
+    """Loads and verifies the engines, and puts everything into the core's terms.
+
+    Returns it with the loops' engines and fallback engines, which the core runs.
+    """
     config = launch.config
-    engines = [
-        open_engine(loop, Place(config.file).at("loop", i)) for i, loop in enumerate(config.loop)
+    places = [Place(config.file).at("loop", i) for i in range(len(config.loop))]
+    engines = [open_engine(loop, at) for loop, at in zip(config.loop, places, strict=True)]
+    fallbacks = [
+        open_fallback(loop, at) if loop.engine.fallback else None
+        for loop, at in zip(config.loop, places, strict=True)
     ]
     spec = _native.ServiceSpec()
     spec.name = config.name
@@ -71,12 +78,16 @@ def service_spec(
     spec.boot_id = boot_id()
     spec.libzmq = libzmq
     spec.sources = specs.source_specs(config, str(directory))
-    spec.loops = [specs.loop_spec(config, i, engine) for i, engine in enumerate(engines)]
+    specs.check_upstream(config, engines)
+    spec.loops = [
+        specs.loop_spec(config, i, engine, fallback)
+        for i, (engine, fallback) in enumerate(zip(engines, fallbacks, strict=True))
+    ]
     spec.sinks = specs.sink_specs(config, str(directory), spec.epoch, spec.boot_id, engines)
     spec.engine_faults = [_native.EngineFault(*fault) for fault in launch.faults]
     spec.egress_spin_ns = launch.egress_spin_ns
     spec.keep_without_supervisor = config.supervisor.on_loss == "keep"
-    return spec, engines
+    return spec, engines, fallbacks
 
 
 def open_engine(loop: LoopConfig, place: Place) -> Served:
@@ -91,6 +102,15 @@ def open_engine(loop: LoopConfig, place: Place) -> Served:
             f'"sync", as {loop.engine.path} runs in ONNX Runtime, which needs a worker process '
             "(`rtinfer build --backend plan` makes an engine that runs inline)",
         )
+    return verified(artifact)
+
+
+def open_fallback(loop: LoopConfig, place: Place) -> Engine:
+    """The engine that stands in on a miss; the watchdog's thread runs it, so it is a plan."""
+    artifact = read_any(Path(loop.engine.fallback))
+    if isinstance(artifact, OrtArtifact):
+        expected = "an engine that runs inline (`rtinfer build --backend plan` makes one)"
+        raise place.at("engine").refuse("fallback", loop.engine.fallback, expected)
     return verified(artifact)
 
 

@@ -51,7 +51,7 @@ def _serve(directory: Path, ready_fd: int, supervisor_fd: int) -> str:
     from rtinfer.service.worker_process import READY_S, tick_side
 
     start = launch.read(directory)
-    spec, engines = launch.service_spec(start, directory, launch.find_libzmq())
+    spec, engines, fallbacks = launch.service_spec(start, directory, launch.find_libzmq())
     spec.ready_fd, spec.supervisor_fd = ready_fd, supervisor_fd
     served = [
         tick_side(directory, loop.name, engine) if isinstance(engine, Hosted) else engine.plan
@@ -63,7 +63,9 @@ def _serve(directory: Path, ready_fd: int, supervisor_fd: int) -> str:
     gc.collect()
     gc.freeze()
     gc.disable()
-    return _native.serve(spec, served)
+    return _native.serve(
+        spec, served, [None if fallback is None else fallback.plan for fallback in fallbacks]
+    )
 
 
 if __name__ == "__main__":

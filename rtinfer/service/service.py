@@ -112,10 +112,12 @@ class Service:
 
     def source_endpoint(self, source: str = "") -> str:
         """Where observations of `source` (the only one by default) are received."""
-        found = [s for s in self.config.source if s.name == source or not source]
-        if not found:
-            raise UsageError(f"source {source!r}: expected one of the configuration")
-        return runtime.endpoint(self._directory, found[0].address)
+        received = {s.name: s for s in self.config.source if s.transport != "loop"}
+        if not source and len(received) == 1:
+            source = next(iter(received))
+        if source not in received:
+            raise UsageError(f"source {source!r}: expected one of {', '.join(received)}")
+        return runtime.endpoint(self._directory, received[source].address)
 
     def action_endpoint(self, loop: str = "") -> str:
         """Where the actions of `loop` (the only one by default) are published."""
@@ -243,6 +245,6 @@ class Service:
         return self._states[self._loop_name(loop)]
 
     def _addresses(self) -> list[str]:
-        entries = [source.address for source in self.config.source]
+        entries = [s.address for s in self.config.source if s.transport != "loop"]
         entries += [sink.address for sink in self.config.sink]
         return [*entries, f"ipc://{{runtime}}/{runtime.CONTROL}"]

@@ -16,11 +16,14 @@ from rtinfer.config.observation import resolve
 from rtinfer.config.refusal import Place
 from rtinfer.config.service import Config
 from rtinfer.config.source import SourceConfig
+from rtinfer.engines import Engine
 from rtinfer.engines.hosted import Served
+from rtinfer.service.terms import term_specs
 
 MAX_ACTION_VALUES = 128  # of one loop, as the native core has room for
 MISS_CODES = ("hold_last", "hold_measured", "decelerate", "damp", "default_pose", "zero")
 KIND_CODES = ("position", "velocity", "torque")
+TRIGGERS = ("timer", "observation", "phase")
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -33,11 +36,29 @@ class Slice(msgspec.Struct, frozen=True):
 
 def source_specs(config: Config, runtime_dir: str) -> list[_native.SourceSpec]:
     """The sources with `{runtime}` filled in."""
-    return [_source_spec(source, runtime_dir) for source in config.source]
+    loops = [loop.name for loop in config.loop]
+    return [_source_spec(source, runtime_dir, loops) for source in config.source]
 
 
-def loop_spec(config: Config, index: int, engine: Served) -> _native.LoopSpec:
-    """One loop. Raises ConfigError where the configuration contradicts the engine."""
+def check_upstream(config: Config, engines: Sequence[Served]) -> None:
+    """Raises ConfigError where a source that is a loop's action has another number of values."""
+    names = [loop.name for loop in config.loop]
+    for index, source in enumerate(config.source):
+        if source.transport != "loop":
+            continue
+        of = names.index(source.loop)
+        place = Place(config.file)
+        parts = group_slices(config.loop[of], place.at("loop", of), engines[of])
+        total = sum(part.size for part in parts)
+        if sum(source.sizes().values()) != total:
+            expected = f"{total} values, as the actions of loop {source.loop} have"
+            raise place.at("source", index).refuse("fields", source.fields, expected)
+
+
+def loop_spec(
+    config: Config, index: int, engine: Served, fallback: Engine | None = None
+) -> _native.LoopSpec:
+    """One loop. Raises ConfigError where the configuration contradicts the engine or fallback."""
     loop, place = config.loop[index], Place(config.file).at("loop", index)
     spec = _native.LoopSpec()
     spec.name = loop.name
@@ -50,7 +71,9 @@ def loop_spec(config: Config, index: int, engine: Served) -> _native.LoopSpec:
     spec.safe_after = loop.watchdog.safe_after
     spec.recovery_ticks = loop.watchdog.recovery_ticks
     spec.blend_ticks = loop.blend_ticks
-    spec.terms = [_term_spec(config, loop, place.at("observation"), engine)]
+    spec.trigger = TRIGGERS.index(loop.trigger)
+    spec.phase_margin_ns = loop.phase_margin_ns
+    spec.terms = term_specs(config, loop, place.at("observation"), engine)
     slices = group_slices(loop, place, engine)
     measured = _measured_starts(config, loop, place, slices)
     spec.engine_hash = bytes.fromhex(engine.hash)
@@ -58,6 +81,13 @@ def loop_spec(config: Config, index: int, engine: Served) -> _native.LoopSpec:
         _group_spec(group, part, start, engine)
         for group, part, start in zip(loop.action, slices, measured, strict=True)
     ]
+    if fallback is not None:
+        _check_fallback(place.at("engine"), loop.engine.fallback, engine, fallback)
+        spec.fallback_hash = bytes.fromhex(fallback.hash)
+        spec.fallback_terms = term_specs(config, loop, place.at("observation"), fallback)
+        spec.fallback_outputs = [
+            fallback.output_offset(part.output) + 4 * part.start for part in slices
+        ]
     return spec
 
 
@@ -76,12 +106,13 @@ def sink_specs(
         loop, engine = config.loop[index], engines[index]
         place = Place(config.file).at("loop", index)
         sizes = [part.size for part in group_slices(loop, place, engine)]
+        reads = [i for i, source in enumerate(config.source) if source.name in loop.reads()]
         template = wire.action_template(
             loop.name,
             epoch,
             boot_id,
             bytes.fromhex(engine.hash),
-            [source.name for source in config.source],
+            [config.source[i].name for i in reads],
             [
                 wire.ActionGroup(group.group, group.kind, size, channels(group))
                 for group, size in zip(loop.action, sizes, strict=True)
@@ -90,10 +121,19 @@ def sink_specs(
         spec = _native.SinkSpec()
         spec.loop = index
         spec.endpoint = sink.address.replace("{runtime}", runtime_dir)
-        spec.topic, spec.payload, spec.offsets = template.topic, template.payload, template.offsets
+        spec.topic, spec.payload = template.topic, template.payload
+        spec.offsets = {_of_service(key, reads): at for key, at in template.offsets.items()}
         spec.lease_ns = sink.lease_ns(loop)
         specs.append(spec)
     return specs
+
+
+def _of_service(key: str, reads: Sequence[int]) -> str:
+    """An offset's key, the number of a source among those of the service instead of the loop's."""
+    if not key.startswith("source."):
+        return key
+    _, number, name = key.split(".")
+    return f"source.{reads[int(number)]}.{name}"
 
 
 def channels(group: GroupConfig) -> tuple[str, ...]:
@@ -155,32 +195,30 @@ def _core(place: Place, loop: LoopConfig) -> int:
     return loop.core
 
 
-def _source_spec(source: SourceConfig, runtime_dir: str) -> _native.SourceSpec:
+def _source_spec(
+    source: SourceConfig, runtime_dir: str, loops: Sequence[str]
+) -> _native.SourceSpec:
     spec = _native.SourceSpec()
     spec.name = source.name
-    spec.endpoint = source.address.replace("{runtime}", runtime_dir)
+    if source.transport == "loop":
+        spec.loop = loops.index(source.loop)
+    else:
+        spec.endpoint = source.address.replace("{runtime}", runtime_dir)
     spec.fields = list(source.sizes().items())
     spec.stamp = int(source.stamp == "receive")
     spec.max_age_ns = round(source.max_age_ms * 1e6)
     return spec
 
 
-def _term_spec(config: Config, loop: LoopConfig, place: Place, engine: Served) -> _native.TermSpec:
-    names = ", ".join(engine.inputs)
-    name = loop.observation.input
-    if name and name not in engine.inputs:
-        raise place.refuse("input", name, f"an input of the engine, one of: {names}")
-    if len(engine.inputs) != 1:
-        expected = f"an engine with one input beside its state, not {len(engine.inputs)}: {names}"
-        raise place.refuse("input", name, expected)
-    name = name or next(iter(engine.inputs))
-    text = loop.observation.terms[0].from_ or ""
-    part = resolve(place.at("terms", 0), "from", text, config.source)
-    size = math.prod(engine.inputs[name].shape)
-    if part.size != size:
-        expected = f"{size} values, the size of the engine's input {name!r}, not {part.size}"
-        raise place.at("terms", 0).refuse("from", text, expected)
-    return _native.TermSpec(part.source, part.start, part.size, engine.input_offset(name))
+def _check_fallback(place: Place, path: str, engine: Served, fallback: Engine) -> None:
+    for what in ("inputs", "outputs"):
+        wanted, found = (
+            ", ".join(f"{name}{list(tensor.shape)}" for name, tensor in sorted(tensors.items()))
+            for tensors in (getattr(engine, what), getattr(fallback, what))
+        )
+        if wanted != found:
+            expected = f"an engine with the {what} of the other, {wanted}, not {found}"
+            raise place.refuse("fallback", path, expected)
 
 
 def _measured_starts(
@@ -216,6 +254,7 @@ def _group_spec(
     spec.min = _values(group.limits.min, part.size)
     spec.max = _values(group.limits.max, part.size)
     spec.rate = _values(group.limits.rate, part.size)
+    spec.accel = _values(group.limits.accel, part.size)
     spec.over = int(group.limits.over == "refuse")
     spec.kp = _values(group.kp, part.size)
     spec.kd = _values(group.kd, part.size)

@@ -27,6 +27,8 @@ def document(
             continue
         status, dropped = states[loop.name]
         loops[loop.name] = _loop(loop.rate_hz, tallies[loop.name], status, dropped)
+        if loop.trigger == "phase":
+            loops[loop.name]["phase"] = _phase(status)
         sources |= status["sources"]
     return {
         "schema": 1,
@@ -56,6 +58,19 @@ def _loop(rate_hz: float, tally: Tally, status: dict[str, Any], dropped: int) ->
         "recoveries": [_recovery(recovery, period_ms) for recovery in status["recoveries"]],
         "counters": status["counters"],
         **({"worker": status["worker"]} if "worker" in status else {}),
+    }
+
+
+def _phase(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean ages of what ticks took, before the lock and since; None where there is no lock."""
+    if not status.get("phase_locked"):
+        return {"locked": False, "age_unlocked_ns": None, "age_locked_ns": None, "saved_ns": None}
+    before, since = status["age_unlocked_ns"], status["age_locked_ns"]
+    return {
+        "locked": True,
+        "age_unlocked_ns": before,
+        "age_locked_ns": since,
+        "saved_ns": before - since,
     }
 
 
@@ -98,6 +113,8 @@ def _loop_lines(name: str, loop: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"  records   {loop['records_dropped']} were overwritten before they were read"
         )
+    if "phase" in loop:
+        lines.append(f"  phase     {_phase_text(loop['phase'])}")
     changes = [f"{change['health']} at {change['tick']}" for change in loop["health_changes"]]
     if changes:
         more = f" ... ({len(changes)} changes)" if len(changes) > 8 else ""
@@ -111,6 +128,15 @@ def _loop_lines(name: str, loop: Mapping[str, Any]) -> list[str]:
     if rows:
         lines += ["", *("  " + line for line in figure_table(rows))]
     return lines
+
+
+def _phase_text(phase: Mapping[str, Any]) -> str:
+    if not phase["locked"]:
+        return "not locked to the source"
+    before, since = duration(phase["age_unlocked_ns"]), duration(phase["age_locked_ns"])
+    saved = phase["saved_ns"]
+    text = f"locked: observations are {since} old, {before} before the lock"
+    return f"{text}, {duration(saved)} saved" if saved > 0 else text
 
 
 def _source_lines(name: str, source: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from config_base import BASE
+from config_two import TWO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,9 @@ SCALARS = (
     | st.text(max_size=20)
     | st.dates()
     | st.datetimes()
-    | st.sampled_from(["zmq", "position", "ipc://{runtime}/x", "robot.q", "hold_last", "auto"])
+    | st.sampled_from(
+        ["zmq", "position", "ipc://{runtime}/x", "robot.q", "hold_last", "auto", "phase"]
+    )
 )
 VALUES = st.recursive(
     SCALARS,
@@ -50,8 +53,8 @@ def places(tables: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-TABLES = tomllib.loads(BASE)
-PLACES = places(TABLES)
+TABLES = [tomllib.loads(BASE), tomllib.loads(TWO)]
+PLACES = [(index, place) for index in range(2) for place in places(TABLES[index])]
 
 
 def check(tables: dict[str, Any]) -> None:
@@ -66,10 +69,11 @@ def check(tables: dict[str, Any]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_a_replaced_value_is_accepted_or_refused(
-    changes: list[tuple[tuple[Any, ...], Any]],
+    changes: list[tuple[tuple[int, tuple[Any, ...]], Any]],
 ) -> None:
-    tables = copy.deepcopy(TABLES)
-    for path, value in changes:
+    which = changes[0][0][0]
+    tables = copy.deepcopy(TABLES[which])
+    for (_, path), value in (change for change in changes if change[0][0] == which):
         target = tables
         try:
             for step in path[:-1]:
@@ -85,10 +89,12 @@ def test_a_replaced_value_is_accepted_or_refused(
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(PLACES), st.text(max_size=12), VALUES)
-def test_an_added_key_is_accepted_or_refused(path: tuple[Any, ...], key: str, value: Any) -> None:
-    tables: Any = copy.deepcopy(TABLES)
+def test_an_added_key_is_accepted_or_refused(
+    place: tuple[int, tuple[Any, ...]], key: str, value: Any
+) -> None:
+    tables: Any = copy.deepcopy(TABLES[place[0]])
     target = tables
-    for step in path:
+    for step in place[1]:
         target = target[step]
     if isinstance(target, dict) and key:
         target[key] = value
