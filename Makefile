@@ -48,7 +48,7 @@ $(VENV)/.with-%: pyproject.toml tools/extras.py | $(VENV)/.installed
 	@$(PIP) install -q -r $@.txt
 	@touch $@
 
-.PHONY: build demo test check bench native native-asan native-tsan native-aarch64 soak format clean
+.PHONY: build demo test check bench native native-asan native-tsan native-aarch64 soak faults format clean
 build: $(VENV)/.installed ## virtual environment, extension, base install
 
 demo: $(VENV)/.with-sim ## the main job: a simulated robot served at 500 Hz, beside a naive loop
@@ -118,6 +118,9 @@ bench: $(VENV)/.with-test ## engine, wake-up, overhead and delivery beside their
 	@cmake --preset bench > build/bench.log || { cat build/bench.log; exit 1; }
 	@cmake --build --preset bench -- --quiet
 	@$(BIN)/python -m bench --json build/bench.json
+
+faults: $(VENV)/.with-test ## plays every fault scenario, virtual and live; writes docs/faults.md
+	@$(BIN)/python tests/faults/fault_table.py
 
 clean: ## removes build products; keeps .venv (rm -rf .venv removes that too)
 	@rm -rf build dist artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.installed
