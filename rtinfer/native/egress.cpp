@@ -34,11 +34,13 @@ Egress::~Egress() {
 
 void Egress::run() noexcept {
   while (true) {
+    // Read before the words: what was committed before the end is sent before the end.
+    const bool ending = parts_.exit_egress.load(std::memory_order_acquire);  // partner: join
     const uint32_t seen = parts_.committed.count();
     bool any = false;
     for (size_t loop = 0; loop < views_.size(); ++loop) any = forward(loop) || any;
     if (any) continue;  // another commit may have come meanwhile
-    if (parts_.exit.load(std::memory_order_acquire)) return;  // partner: Service::join
+    if (ending) return;
     wait(seen);
   }
 }

@@ -33,6 +33,23 @@ bool pin_to(int core) noexcept {
   return pthread_setaffinity_np(pthread_self(), sizeof(set), &set) == 0;
 }
 
+bool may_use(int core) noexcept {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  sched_getaffinity(0, sizeof(allowed), &allowed);
+  return core >= 0 && core < CPU_SETSIZE && CPU_ISSET(static_cast<unsigned>(core), &allowed);
+}
+
+void leave_cores(const std::vector<int>& cores) noexcept {
+  cpu_set_t left;
+  CPU_ZERO(&left);
+  sched_getaffinity(0, sizeof(left), &left);
+  for (const int core : cores) {
+    if (core >= 0 && core < CPU_SETSIZE) CPU_CLR(static_cast<unsigned>(core), &left);
+  }
+  if (CPU_COUNT(&left) > 0) sched_setaffinity(0, sizeof(left), &left);
+}
+
 bool lock_memory() noexcept {
   rlimit limit{};
   getrlimit(RLIMIT_MEMLOCK, &limit);

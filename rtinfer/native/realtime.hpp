@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace rtinfer::rt {
 
@@ -16,6 +17,9 @@ inline constexpr int kIngressPriority = 50;
 bool set_fifo(int priority) noexcept;  // the calling thread
 void set_other() noexcept;
 bool pin_to(int core) noexcept;
+bool may_use(int core) noexcept;
+// Keeps the process, and the threads it makes, off these cores; unless that leaves none.
+void leave_cores(const std::vector<int>& cores) noexcept;
 bool lock_memory() noexcept;  // the whole process, as pages are touched
 bool lock_range(void* start, size_t bytes) noexcept;
 void touch_stack() noexcept;  // pre-faults the calling thread's stack

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "rtinfer/native/ingress.hpp"
 #include "rtinfer/native/loop_plan.hpp"
 #include "rtinfer/native/realtime.hpp"
+#include "rtinfer/native/signals.hpp"
 #include "rtinfer/native/systemd.hpp"
 #include "rtinfer/native/threads.hpp"
 
@@ -27,16 +27,6 @@ namespace {
 
 constexpr int64_t kStartDelay_ns = 20'000'000;  // from ready to tick 0
 constexpr int kWarmUpRuns = 20;
-
-// SIGUSR1 only ends a sleep; its handler has nothing to do.
-void end_sleep(int) {}
-
-// SIGTERM may be delivered to any thread, also to one that a library made before us.
-volatile sig_atomic_t end_fd = -1;
-void end_service(int) {
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(end_fd, &one, sizeof(one));
-}
 
 // Of some runs that warm it up, none of them accepted.
 int64_t slowest_run_ns(const Engine& engine) {
@@ -50,12 +40,6 @@ int64_t slowest_run_ns(const Engine& engine) {
   return slowest;
 }
 
-void handle(int signal, void (*handler)(int)) {
-  struct sigaction action{};
-  action.sa_handler = handler;
-  sigaction(signal, &action, nullptr);
-}
-
 class Service {
  public:
   Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
@@ -66,7 +50,6 @@ class Service {
  private:
   void check() const;
   void take_rights();
-  void leave_tick_cores() const;
   void map_sources();
   void map_loop(const LoopSpec& spec, Engine engine, Engine fallback);
   void connect(ServiceLoop& loop);
@@ -103,10 +86,7 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
     throw std::invalid_argument("each loop needs one engine");
   }
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
-  end_fd_ = eventfd(0, EFD_CLOEXEC);
-  end_fd = end_fd_;
-  handle(SIGTERM, end_service);
-  handle(SIGUSR1, end_sleep);
+  end_fd_ = take_signals();
 
   api_ = ZmqApi::load(spec.libzmq);
   take_rights();
@@ -119,7 +99,7 @@ Service::Service(const ServiceSpec& spec, const std::vector<Engine>& engines,
 }
 
 Service::~Service() {
-  handle(SIGTERM, SIG_IGN);  // a second one while leaving changes nothing
+  ignore_end();  // a second SIGTERM while leaving changes nothing
   for (const int fd : {wake_fd_, end_fd_, latency_fd_}) {
     if (fd >= 0) close(fd);
   }
@@ -128,6 +108,12 @@ Service::~Service() {
 void Service::check() const {
   if (spec_.loops.empty()) throw std::invalid_argument("a service needs at least one loop");
   if (spec_.boot_id.size() != 16) throw std::invalid_argument("the boot id needs 16 bytes");
+  for (const LoopSpec& loop : spec_.loops) {
+    if (loop.core >= 0 && !may_use(loop.core)) {
+      throw std::invalid_argument("loop '" + loop.name + "': core " + std::to_string(loop.core) +
+                                  " is not among the cores this process may use");
+    }
+  }
   for (const SinkSpec& sink : spec_.sinks) {
     if (sink.loop < 0 || sink.loop >= static_cast<int64_t>(spec_.loops.size())) {
       throw std::invalid_argument("sink " + sink.endpoint + " names no loop");
@@ -144,25 +130,10 @@ void Service::take_rights() {
   sharpen_timers();
   parts_.fifo = parts_.fifo && locked;
   // An ordinary thread that is pinned cannot flee a busy core: without real-time rights none is.
-  if (parts_.fifo) leave_tick_cores();
-}
-
-// Everything but the tick threads lives on the cores that no tick thread has, if there are any.
-void Service::leave_tick_cores() const {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  sched_getaffinity(0, sizeof(allowed), &allowed);
-  cpu_set_t others = allowed;
-  for (const LoopSpec& loop : spec_.loops) {
-    if (loop.core < 0) continue;
-    const auto core = static_cast<size_t>(loop.core);
-    if (core >= CPU_SETSIZE || !CPU_ISSET(core, &allowed)) {
-      throw std::invalid_argument("loop '" + loop.name + "': core " + std::to_string(loop.core) +
-                                  " is not among the cores this process may use");
-    }
-    CPU_CLR(core, &others);
-  }
-  if (CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof(others), &others);
+  // With them, everything but the tick threads lives on the cores that no tick thread has.
+  std::vector<int> cores;
+  for (const LoopSpec& loop : spec_.loops) cores.push_back(loop.core);
+  if (parts_.fifo) leave_cores(cores);
 }
 
 void Service::map_sources() {
@@ -338,6 +309,7 @@ void Service::join() {
     pthread_kill(thread.native_handle(), SIGUSR1);
     thread.join();
   }
+  parts_.exit_egress.store(true, std::memory_order_release);  // partner: Egress::run
   parts_.committed.notify();
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof(one));

@@ -59,6 +59,8 @@ struct ServiceParts {
   Notifier committed;
   // Each thread looks at it when it wakes. partner: Service::join
   std::atomic<bool> exit{false};
+  // Set once no thread commits any more: egress sends what is left, then ends. partner: Egress::run
+  std::atomic<bool> exit_egress{false};
   // What sending takes at worst, as egress sees it. partner: the watchdog's guard
   std::atomic<int64_t> send_tail_ns{0};
 };
