@@ -150,8 +150,11 @@ def shared_robot() -> Path:
 
 def test_the_documented_example_is_valid(tmp_path: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text("utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    assert load(tmp_path, example).loop[0].action[0].limits.rate == 20.0
+    one, several = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    assert load(tmp_path, one).loop[0].action[0].limits.rate == 20.0
+    config = load(tmp_path, several)
+    assert [loop.reads() for loop in config.loop] == [["robot"], ["robot", "plan"]]
+    assert config.notes() == []
 
 
 def test_egress_may_spin_for_at_most_a_millisecond(write: Write) -> None:
