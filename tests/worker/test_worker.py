@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,6 +146,20 @@ def test_a_worker_that_is_killed_costs_its_ticks_and_is_replaced(
     assert found["misses_by_reason"]["engine_error"] == 0
 
 
+def test_a_plan_stands_in_while_there_is_no_worker(
+    config_file: Make, echo_engine: Path, robot: Robot
+) -> None:
+    copy = echo_engine.with_name("second.engine")
+    if not copy.exists():
+        shutil.copytree(echo_engine, copy)
+    changes = ('path = "', f'mode = "sync", fallback = "{copy}", path = "')
+    with rtinfer.Service(rtinfer.load_config(config_file(*changes))) as service:
+        robot.until_action(nominal)
+        os.kill(service.status()["worker"]["pid"], signal.SIGKILL)
+        robot.until_action(lambda action: action.origin == "fallback")
+        robot.until_action(nominal)
+
+
 def test_a_worker_that_stands_still_is_replaced(config: Config, robot: Robot) -> None:
     with rtinfer.Service(config) as service:
         robot.until_action(nominal)
@@ -275,8 +291,6 @@ def test_a_worker_that_dies_again_and_again_is_started_ever_less_often(config: C
 def test_loop_and_worker_outlive_the_supervisor_and_end_together(
     config_file: Make, home: Path, robot: Robot
 ) -> None:
-    import subprocess
-
     path = config_file(*IN_WORKER)
     supervisor = subprocess.Popen(command("run", path), stdout=-1, stderr=-1)
     try:
