@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
+from balancer import RATE_HZ
+
+from rtinfer.errors import UsageError
+from rtinfer.faults import load_scenario
 
 FAULTS = Path(__file__).with_name("faults.toml")
+TICK_NS = 1_000_000_000 // RATE_HZ
+UNTIL_NS = 3_600_000_000_000  # of what repeats, the first hour
+KINDS = {"drop": "lost", "delay": "late", "engine_slow": "slow_engine", "gil_hold": "pause"}
 
 
-class FaultsError(ValueError):
-    """A file that is no schedule of stalls, in one sentence."""
-
-    exit_code = 2
-
-
-class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Window:
     """A stall of `ms` that begins `at_s` after the robot is let go."""
 
     at_s: float
@@ -30,7 +32,8 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.at_s + self.ms / 1e3
 
 
-class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Faults:
     """All stalls of a run, by kind."""
 
     lost: tuple[Window, ...] = ()
@@ -40,12 +43,19 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_faults(path: Path) -> Faults:
-    """Reads a schedule. Raises FaultsError for what is not one."""
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=Faults)
-    except (OSError, ImportError, msgspec.MsgspecError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise FaultsError(f"{path}: {why}: expected a schedule such as {FAULTS}") from None
+    """Reads a scenario of rtinfer's fault language. Raises an error of one sentence."""
+    found: dict[str, list[Window]] = {name: [] for name in KINDS.values()}
+    for window in load_scenario(path).windows(TICK_NS, UNTIL_NS):
+        fault, kind = window.fault, type(window.fault).__struct_config__.tag
+        if kind not in KINDS:
+            raise UsageError(f"{path}: {kind!r}: expected a kind of the demo, {', '.join(KINDS)}")
+        for key in ("share", "jitter_ms"):
+            if getattr(fault, key, 0.0) not in (0.0, 1.0):
+                raise UsageError(f"{path}: {kind} has {key}: expected none, the demo has no chance")
+        length_ms = (window.end_ns - window.start_ns) / 1e6
+        delay_ms = getattr(fault, "delay_ms", 0.0)
+        found[KINDS[str(kind)]].append(Window(window.start_ns / 1e9, length_ms, delay_ms))
+    return Faults(**{name: tuple(windows) for name, windows in found.items()})
 
 
 def active(windows: tuple[Window, ...], time_s: float) -> Window | None:

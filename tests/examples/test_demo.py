@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from faults import FAULTS
 
 DEMO = str(FAULTS.with_name("demo.py"))
@@ -29,7 +30,10 @@ def leftovers(parent: int) -> list[str]:
 
 def test_a_short_demo_shows_all_three_runs_within_80_columns(tmp_path: Path) -> None:
     faults = tmp_path / "faults.toml"
-    faults.write_text("lost = [{ at_s = 0.5, ms = 30 }]\npause = [{ at_s = 0.9, ms = 300 }]\n")
+    faults.write_text(
+        'schema = 1\n[[fault]]\nkind = "drop"\nat_s = 0.5\nfor_s = 0.03\n'
+        '[[fault]]\nkind = "gil_hold"\nat_s = 0.9\nfor_s = 0.3\n'
+    )
     command = [sys.executable, DEMO, "--seconds", "2", "--faults", str(faults)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     # Whether the robot stays up is a matter of time on a busy machine, so it is not judged here.
@@ -62,11 +66,19 @@ def test_an_interrupt_ends_all_of_it(tmp_path: Path) -> None:
     assert not leftovers(demo.pid)
 
 
-def test_a_faults_file_that_is_wrong_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("schema = 1\npauze = []\n", "pauze"),
+        ('schema = 1\n[[fault]]\nkind = "restart"\nat_s = 1\n', "a kind of the demo"),
+        ('schema = 1\n[[fault]]\nkind = "drop"\nat_s = 1\nfor_s = 1\nshare = 0.5\n', "share"),
+    ],
+)
+def test_a_faults_file_that_is_wrong_is_a_sentence(tmp_path: Path, text: str, word: str) -> None:
     faults = tmp_path / "faults.toml"
-    faults.write_text("pauze = []\n")
+    faults.write_text(text)
     command = [sys.executable, DEMO, "--faults", str(faults)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "pauze" in done.stderr
+    assert word in done.stderr
     assert "Traceback" not in done.stderr
