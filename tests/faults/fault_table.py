@@ -8,6 +8,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from fault_cases import SCENARIOS, paths, robot
@@ -31,7 +32,7 @@ ticks.
 * *First safe*: ticks from the fault's first to the first action that is not the policy's; an
   observation serves on until it is older than `max_age_ms`.
 * *NOMINAL*: ticks from the fault's end to NOMINAL. *Recovery*: from the first tick without an
-  action of the policy to NOMINAL.
+  action of the policy to NOMINAL. `-`: never left, or not reached again.
 * *Lost*: ticks without an action. *Twice, stale, over*: actions beyond one a tick, made of an
   observation that was too old, or not finite or beyond a limit. All of these must be 0, but for
   ticks in which no thread that could act was running: `sigstop`, and `starve-watchdog` where the
@@ -56,7 +57,8 @@ COLUMNS = (
 
 def description(path: Path) -> str:
     """The comment at the head of a scenario file."""
-    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return " ".join(line[2:] for line in takewhile(lambda line: line.startswith("# "), lines))
 
 
 def row(scenario: Scenario, found: Outcome) -> str:
@@ -98,24 +100,34 @@ def virtual_part(folder: Path) -> str:
     return "\n".join([HEAD, table(rows), *lines, ""])
 
 
-def live_part(outcomes: Mapping[str, Outcome], best_effort: bool) -> str:
+def live_part(outcomes: Mapping[str, Outcome], best_effort: bool, stolen_ms: int) -> str:
     """The live table, with the machine and the day."""
     day = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
-    rights = "best-effort: no right to SCHED_FIFO and mlock" if best_effort else "real-time rights"
-    where = f"{day}, {platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    rights = "without real-time rights (best-effort)" if best_effort else "with real-time rights"
+    where = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    note = f"""
+Played on {day}, {where}, {rights};
+load average {load} at the end, {stolen_ms} ms stolen by the host.
+
+A tick that is lost here is one in which, by the loop's own records, the watchdog did not wake in
+time; one that it served and lost would be a failure of the service, and there are none. What the
+machine does by itself is in *none*, and falls into the other rows as well: misses long after the
+fault are its, and move NOMINAL and recovery.
+"""
     rows, lines = [], []
     for path in live():
         if path.stem in outcomes:
             rows.append(row(load_scenario(path), outcomes[path.stem]))
             if path not in deterministic():
                 lines.append(f"* **{path.stem}**: {description(path)}")
-    note = (
-        f"\nPlayed on {where}, {rights}.\nWithout these rights a tick can be lost whenever the "
-        "host is busy, fault or none; *none* shows how many.\n"
-        if best_effort
-        else f"\nPlayed on {where}, {rights}.\n"
-    )
     return "\n".join([LIVE_MARK, note, table(rows), *lines, ""])
+
+
+def stolen_ms() -> int:
+    """CPU time that the host has taken from this machine since its boot."""
+    fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()
+    return round(int(fields[8]) * 1e3 / os.sysconf("SC_CLK_TCK"))
 
 
 def split(document: str) -> tuple[str, str]:
@@ -138,8 +150,9 @@ def main() -> None:
             from fault_live import play_all
 
             names = [p.stem for p in live() if not options.only or p.stem in options.only]
+            before_ms = stolen_ms()
             outcomes, best_effort = play_all(Path(folder), [SCENARIOS / f"{n}.toml" for n in names])
-            second = live_part(outcomes, best_effort)
+            second = live_part(outcomes, best_effort, stolen_ms() - before_ms)
     DOCUMENT.write_text(first.rstrip("\n") + "\n" + ("\n" + second if second else ""), "utf-8")
     print(f"wrote {DOCUMENT}")
 
