@@ -106,14 +106,15 @@ def live_part(outcomes: Mapping[str, Outcome], best_effort: bool, stolen_ms: int
     rights = "without real-time rights (best-effort)" if best_effort else "with real-time rights"
     where = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    broken = sum(found.lost_served for found in outcomes.values())
     note = f"""
 Played on {day}, {where}, {rights};
 load average {load} at the end, {stolen_ms} ms stolen by the host.
 
 A tick that is lost here is one in which, by the loop's own records, the watchdog did not wake in
-time; one that it served and lost would be a failure of the service, and there are none. What the
-machine does by itself is in *none*, and falls into the other rows as well: misses long after the
-fault are its, and move NOMINAL and recovery.
+time. One that it could serve, and lost, would be a failure of the service: {broken} of
+these were seen. What the machine does by itself is in *none*, and falls into the other rows as
+well: misses long after the fault are its, and move NOMINAL and recovery.
 """
     rows, lines = [], []
     for path in live():
