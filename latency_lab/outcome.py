@@ -55,5 +55,7 @@ class Outcome:
 
     def superseded(self) -> int:
         """Observations that no tick took, since a newer one was there or they were dropped."""
-        used = np.unique(self.records["obs_seq"].astype(np.int64) - self.first_seq)
-        return len(self.answered) - int(((used >= 0) & (used < len(self.answered))).sum())
+        index = self.records["obs_seq"].astype(np.int64) - self.first_seq
+        used = self.answered.copy()  # the last one's tick may lie beyond the records
+        used[index[(index >= 0) & (index < len(used))]] = True
+        return int((~used).sum())
